@@ -1,0 +1,94 @@
+"""Frozen features of a language model: the last hidden state at the last token of the template's query side, float32.
+
+    x(query) = h_L(t_n),   t_1 … t_n = the whole query side, tokenised as one string (BOS by the tokenizer's own convention)
+
+That is the state from which the model would write the answer. Each distinct text goes through the model once; all feature learners share
+what was computed, and each is charged the forward passes of the texts that it used, whoever was first.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icl.engine.types import Engine, Progress, Work, silent
+from icl.tokenise import tokenise_open
+from prompts import PromptBuilder
+from prompts.types import Prompt
+from tasks import IclError, Query
+
+Rows = NDArray[np.float32]
+
+
+class Features(Protocol):
+    """Where feature learners get their vectors."""
+
+    def vectors(self, task: str, queries: Sequence[Query]) -> Rows:
+        """One row per query: shape (queries, width), float32. Raises IclError for a vector that is not finite."""
+        ...
+
+
+@dataclass
+class FeatureStore:
+    """See the module's opening. `compute` many texts at once before a comparison; later calls are look-ups."""
+
+    engine: Engine
+    tokenizer: Any
+    builders: Mapping[str, PromptBuilder]
+    """Task → its prompts; the query side of each task is written by that task's own template."""
+    window: int
+    seconds: float = 0.0
+    """Spent in forward passes so far."""
+    tokens: int = 0
+    """Token positions computed so far."""
+    _kept: dict[str, Rows] = field(default_factory=dict)
+    _length: dict[str, int] = field(default_factory=dict)
+
+    def text(self, task: str, query: Query) -> str:
+        """The query side of the task's template."""
+        return self.builders[task].renderer.query(query)
+
+    def compute(self, texts: Iterable[str], progress: Progress = silent) -> None:
+        """Makes the vectors of those texts that are not there yet, all in one call."""
+        missing = [text for text in dict.fromkeys(texts) if text not in self._kept]
+        if not missing:
+            return
+        ids = tokenise_open(self.tokenizer, [Prompt("", "", text, (len(text), len(text)), ()) for text in missing])
+        for text, sequence in zip(missing, ids, strict=True):
+            if len(sequence) > self.window:
+                raise IclError(f"a query side must fit the context window of {self.window} tokens, but one has {len(sequence)}: {text[:60]!r}…")
+        start = time.perf_counter()
+        rows = self.engine.embed(ids, progress, pool="last")
+        self.seconds += time.perf_counter() - start
+        self.tokens += sum(map(len, ids))
+        for text, sequence, row in zip(missing, ids, rows, strict=True):
+            self._kept[text] = row
+            self._length[text] = len(sequence)
+
+    def vectors(self, task: str, queries: Sequence[Query]) -> Rows:
+        """See Features."""
+        texts = [self.text(task, query) for query in queries]
+        self.compute(texts)
+        rows = np.stack([self._kept[text] for text in texts]).astype(np.float32, copy=False)
+        broken = ~np.isfinite(rows).all(axis=1)
+        if broken.any():
+            raise IclError(
+                f"features must be finite numbers, but those of query '{queries[int(np.flatnonzero(broken)[0])].id}' of task '{task}' are not; "
+                "the model overflows in this dtype: try --dtype float32"
+            )
+        return rows
+
+    def work(self, texts: Iterable[str]) -> Work:
+        """Forward passes that these texts take, each distinct one once, whoever computed them."""
+        lengths = [self._length[text] for text in dict.fromkeys(texts)]
+        attended = sum(n * (n + 1) // 2 for n in lengths)
+        return Work(tokens_unique=sum(lengths), tokens_total=sum(lengths), attended=attended)
+
+    def seconds_of(self, texts: Iterable[str]) -> float:
+        """Their share, by tokens, of the seconds spent in forward passes."""
+        return self.seconds * self.work(texts).tokens_unique / self.tokens if self.tokens else 0.0

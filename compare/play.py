@@ -1,0 +1,104 @@
+"""One learner on one episode, refereed: the learner gets the support and the queries without answers, the referee compares.
+
+An episode that fails (an IclError, scores that are not finite) counts as chance, 1 / labels, with its reason; it is never dropped.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from compare.types import FloatArray, Footprint, IntArray, Learner, LearningEpisode, Predictor
+from icl.metrics import predict
+from tasks import IclError, keyed_rng
+
+NORMALISED = 1e-6
+"""How far the probabilities of a query may sum from 1."""
+
+
+@dataclass(frozen=True)
+class Played:
+    """What happened in an episode."""
+
+    episode: LearningEpisode
+    scores: FloatArray | None
+    """Log-probabilities (queries, labels); None when the episode failed."""
+    predicted: IntArray | None
+    """Column of the prediction, (queries,); None when the episode failed."""
+    reason: str
+    """Why it failed; empty when it did not."""
+    footprint: Footprint | None
+    adapt_seconds: float
+    predict_seconds: float
+    adapt_flops: int
+    predict_flops: int
+
+    @property
+    def accuracy(self) -> float:
+        """Share of right predictions, or chance."""
+        if self.predicted is None:
+            return 1.0 / len(self.episode.support.labels)
+        return float((self.predicted == self.episode.targets).mean())
+
+    @property
+    def nll(self) -> float:
+        """Mean negative log-probability of the right label, or that of a uniform guess. Natural logarithm."""
+        if self.scores is None:
+            return float(np.log(len(self.episode.support.labels)))
+        return float(-self.scores[np.arange(len(self.scores)), self.episode.targets].mean())
+
+
+def no_forward_passes() -> int:
+    """FLOPs of a language model that is not used."""
+    return 0
+
+
+def play(learner: Learner, episode: LearningEpisode, seed: int, forward_flops: Callable[[], int] = no_forward_passes) -> Played:
+    """`forward_flops` tells the operations of the language model so far; differences of it are charged to the learner."""
+    support = episode.support
+    rng = keyed_rng(seed, "adapt", learner.name, support.task, len(support.examples), episode.id)
+    times, counts = [time.perf_counter()], [forward_flops()]
+    predictor: Predictor | None = None
+    scores: FloatArray | None = None
+    reason = ""
+    try:
+        predictor = learner.adapt(support, rng)
+        times.append(time.perf_counter())
+        counts.append(forward_flops())
+        scores = predictor.predict(episode.queries)
+        reason = fault(scores, (len(episode.queries), len(support.labels)))
+    except IclError as error:
+        reason = str(error)
+    times.append(time.perf_counter())
+    counts.append(forward_flops())
+    if len(times) < 3:  # it failed while adapting
+        times.append(times[-1])
+        counts.append(counts[-1])
+    footprint = predictor.footprint if predictor is not None else None
+    queries = len(episode.queries)
+    return Played(
+        episode=episode,
+        scores=None if reason else scores,
+        predicted=None if reason or scores is None else predict(scores, [query.id for query in episode.queries]),
+        reason=reason,
+        footprint=footprint,
+        adapt_seconds=times[1] - times[0],
+        predict_seconds=times[2] - times[1],
+        adapt_flops=counts[1] - counts[0] + (footprint.flops if footprint else 0),
+        predict_flops=counts[2] - counts[1] + (predictor.query_flops(queries) if predictor is not None and not reason else 0),
+    )
+
+
+def fault(scores: FloatArray, shape: tuple[int, int]) -> str:
+    """What is wrong with a learner's scores, or nothing."""
+    if scores.shape != shape:
+        raise ValueError(f"a predictor must return scores of shape {shape}, but returned {scores.shape}")
+    if np.isnan(scores).any() or np.isposinf(scores).any():
+        return f"scores must be finite numbers, but {int((np.isnan(scores) | np.isposinf(scores)).any(axis=1).sum())} of {shape[0]} queries have others"
+    off = float(np.abs(np.exp(scores).sum(axis=1) - 1.0).max())
+    if off > NORMALISED:
+        raise ValueError(f"a predictor must return normalised log-probabilities, but probabilities sum to 1 only within {off:.2g}")
+    return ""

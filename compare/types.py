@@ -1,0 +1,180 @@
+"""The nouns of a comparison: what a learner is given, what it gives back, what was asked. The ground: imports nothing from its siblings."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks import Example, IclError, Query
+
+DEFAULT_LEARNERS = ("in-context", "linear-probe", "protonet", "maml")
+DEFAULT_MODEL = "builtin:smollm2-135m"
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Support:
+    """What a learner adapts to: examples with their answers, and nothing of the queries."""
+
+    episode: str
+    """Id of the episode, for messages."""
+    task: str
+    labels: tuple[str, ...]
+    """Labels in play, in the task's order; column j of every prediction is labels[j]."""
+    examples: tuple[Example, ...]
+    """K per label."""
+
+    @property
+    def queries(self) -> tuple[Query, ...]:
+        """The examples without their answers."""
+        return tuple(example.query() for example in self.examples)
+
+    @property
+    def targets(self) -> IntArray:
+        """Index into `labels` of each example's answer: shape (examples,)."""
+        column = {label: j for j, label in enumerate(self.labels)}
+        return np.array([column[example.target] for example in self.examples], dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class LearningEpisode:
+    """Support, queries, and the answers, which only meta-training and the referee may read."""
+
+    id: str
+    support: Support
+    queries: tuple[Query, ...]
+    targets: IntArray
+    """Index into support.labels of each query's answer: shape (queries,)."""
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """What adapting cost beyond forward passes of the language model, and what must be kept to serve the task."""
+
+    flops: int
+    """Floating-point operations of the adaptation itself (formula in the learner's file)."""
+    trainable_parameters: int
+    """Numbers that the adaptation sets."""
+    bytes_per_task: int
+    """Stored per task besides what all tasks share: the head, the prototypes, or the text of the demonstrations."""
+
+
+class Predictor(Protocol):
+    """A learner adapted to one support set."""
+
+    @property
+    def footprint(self) -> Footprint:
+        """See Footprint."""
+        ...
+
+    def predict(self, queries: Sequence[Query]) -> FloatArray:
+        """Log-probabilities normalised over the labels: shape (queries, labels). Raises IclError for what cannot be scored."""
+        ...
+
+    def query_flops(self, queries: int) -> int:
+        """Operations of predicting so many queries, forward passes of the language model left out (those are counted as they happen)."""
+        ...
+
+
+class Learner(Protocol):
+    """A way to learn a task from K examples per label. Immutable: every verb returns a new object and leaves the learner as it was."""
+
+    @property
+    def name(self) -> str:
+        """As in `LEARNERS`."""
+        ...
+
+    @property
+    def transductive(self) -> bool:
+        """Whether a prediction depends on the other queries of its batch."""
+        ...
+
+    @property
+    def meta_flops(self) -> int:
+        """Operations that meta-training took, features left out; 0 before it and for learners without it."""
+        ...
+
+    def meta_train(self, episodes: Sequence[LearningEpisode], rng: np.random.Generator) -> Learner:
+        """A learner that has learnt from other tasks; itself when there is nothing to learn. `episodes` may be empty."""
+        ...
+
+    def adapt(self, support: Support, rng: np.random.Generator) -> Predictor:
+        """A predictor for this support set."""
+        ...
+
+
+@dataclass(frozen=True)
+class ComparisonSpec:
+    """One comparison. `auto`, None and empty values are filled in before the hash is taken."""
+
+    task: str
+    learners: tuple[str, ...] = DEFAULT_LEARNERS
+    k_shot: tuple[int, ...] = (4,)
+    """Support examples per label; the support of a larger K holds that of a smaller one."""
+    episodes: int = 10
+    queries: int = 100
+    """Per episode, the same for every learner and K."""
+    model: str = DEFAULT_MODEL
+    template: str = ""
+    calibration: str = "none"
+    """Of in-context learning."""
+    seed: int = 0
+    dtype: str = "auto"
+    device: str = "auto"
+    batch_tokens: int | None = None
+    meta_steps: int = 300
+    """Outer steps of gradient-based meta-learners."""
+
+    def __post_init__(self) -> None:
+        if not self.learners:
+            raise IclError("a comparison needs at least one learner; use --learners in-context,linear-probe")
+        if not self.k_shot:
+            raise IclError("a comparison needs at least one K; use --k-shot 1,4")
+        for name, values in {"learners": self.learners, "k-shot": self.k_shot}.items():
+            if len(set(values)) != len(values):
+                raise IclError(f"--{name} must name each value once, but got {','.join(map(str, values))}")
+        least = {"k-shot": min(self.k_shot), "episodes": self.episodes, "queries": self.queries, "meta-steps": self.meta_steps}
+        if self.batch_tokens is not None:
+            least["batch-tokens"] = self.batch_tokens
+        for name, value in least.items():
+            if value < 1:
+                raise IclError(f"--{name} must be 1 or more, but is {value}")
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, in the order of the fields."""
+        return {**asdict(self), "learners": list(self.learners), "k_shot": list(self.k_shot)}
+
+
+@dataclass(frozen=True)
+class ResolvedComparison:
+    """A spec with every default filled in, and the fingerprints of what its names meant when it ran."""
+
+    spec: ComparisonSpec
+    task_fingerprint: str
+    related_fingerprints: tuple[str, ...]
+    """Of the tasks that meta-training used, in the card's order."""
+    model_fingerprint: str
+    template_sha256: tuple[str, ...]
+    """Of the evaluated task's template, then of the related tasks'."""
+    episodes_sha256: str
+    protocol: int
+    """Version of the search grids and sampling sizes: a change there is another comparison."""
+
+    def to_json(self) -> dict[str, Any]:
+        """As `spec.json` holds it."""
+        return {"kind": "compare", **asdict(self), "spec": self.spec.to_json()}
+
+    def hash(self) -> str:
+        """sha256 of the canonical JSON. Names of files and models stand for what they contain, so they do not count themselves."""
+        values = self.to_json()
+        for name in ("task", "model", "template"):
+            del values["spec"][name]
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode("utf-8")).hexdigest()

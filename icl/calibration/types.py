@@ -1,0 +1,119 @@
+"""LabelScores, the Calibrator protocol, and the arithmetic in log space that all calibrations share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks.errors import IclError
+
+Array = NDArray[np.float64]
+Needs = Literal["", "content_free", "domain"]
+
+
+@dataclass(frozen=True)
+class LabelScores:
+    """The raw scores of one episode, kept so that calibrations can be applied afterwards.
+
+    Natural logarithms, float64. A candidate that a query does not have (multiple choice with fewer options) is -inf and stays so.
+    Raises IclError for NaN or +inf, and for a query without any finite score; ValueError for shapes that do not fit.
+    """
+
+    logprob: Array
+    """(n_query, n_candidate): summed log-probability of each candidate's span."""
+    content_free: Array | None = None
+    """(n_query, n_free, n_candidate): after content-free inputs with the same demonstrations; first axis 1 when all queries share them."""
+    domain: Array | None = None
+    """The same shape rule: the same after random words of the task's domain."""
+
+    def __post_init__(self) -> None:
+        if self.logprob.ndim != 2:
+            raise ValueError(f"logprob must have shape (n_query, n_candidate), but got {self.logprob.shape}")
+        _check_finite("logprob", self.logprob)
+        for name, prior in (("content_free", self.content_free), ("domain", self.domain)):
+            if prior is None:
+                continue
+            queries, candidates = self.logprob.shape
+            if prior.ndim != 3 or prior.shape[0] not in (1, queries) or prior.shape[1] < 1 or prior.shape[2] != candidates:
+                raise ValueError(f"{name} must have shape (1 or {queries}, n_free >= 1, {candidates}), but got {prior.shape}")
+            _check_finite(name, prior)
+
+
+class Calibrator(Protocol):
+    """A correction of an episode's scores. Stateless; never sees the answers."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def transductive(self) -> bool:
+        """Whether a query's result depends on the other queries of its episode."""
+        ...
+
+    @property
+    def needs(self) -> Needs:
+        """Which extra scores it reads: nothing, `content_free` or `domain`."""
+        ...
+
+    @property
+    def fixed_candidates(self) -> bool:
+        """Whether all queries must have the same candidates, with the same meaning."""
+        ...
+
+    def __call__(self, scores: LabelScores) -> Array:
+        """Calibrated log-probabilities (n_query, n_candidate), normalised over the candidates: logsumexp of each row is 0."""
+        ...
+
+
+def logsumexp(values: Array, axis: int) -> Array:
+    """log Σ exp along an axis, kept as length 1; -inf where every value is -inf."""
+    top = values.max(axis=axis, keepdims=True)
+    shift = np.where(np.isneginf(top), 0.0, top)
+    with np.errstate(divide="ignore"):
+        total: Array = np.log(np.exp(values - shift).sum(axis=axis, keepdims=True)) + shift
+    return total
+
+
+def normalise(logprob: Array) -> Array:
+    """Log-probabilities over the last axis: log softmax."""
+    return logprob - logsumexp(logprob, axis=-1)
+
+
+def log_mean(logprob: Array, axis: int) -> Array:
+    """Logarithm of the mean probability along an axis (kept as length 1), without leaving log space: nothing underflows."""
+    return logsumexp(logprob, axis) - float(np.log(logprob.shape[axis]))
+
+
+def divide(logprob: Array, log_prior: Array) -> Array:
+    """Log of p / prior, normalised over the last axis. What is impossible (-inf) stays impossible.
+
+    Raises IclError where the prior excludes a candidate that the query has: the quotient has no value.
+    """
+    absent = np.isneginf(logprob)
+    excluded = np.isneginf(np.broadcast_to(log_prior, logprob.shape)) & ~absent
+    if excluded.any():
+        query, candidate = np.argwhere(excluded)[0].tolist()
+        raise IclError(
+            f"a prior must give every candidate a positive probability, but candidate {candidate} of query {query} has 0; "
+            "use another calibration"
+        )
+    return normalise(np.where(absent, -np.inf, logprob - np.where(absent, 0.0, log_prior)))
+
+
+def prior_of(calibration: str, prior: Array | None, needs: str) -> Array:
+    """The extra scores of a calibration. Raises IclError when the run has not asked the model for them."""
+    if prior is None:
+        raise IclError(
+            f"calibration '{calibration}' needs {needs} scores, but there are none; evaluate again with --calibration {calibration}"
+        )
+    return prior
+
+
+def _check_finite(name: str, values: Array) -> None:
+    if np.isnan(values).any() or np.isposinf(values).any():
+        raise IclError(f"scores must be finite log-probabilities, but {name} holds NaN or +inf; try --dtype float32")
+    if values.size == 0 or np.isneginf(values).all(axis=-1).any():
+        raise IclError(f"every query needs a candidate with a finite score, but {name} (shape {values.shape}) has a row without one")

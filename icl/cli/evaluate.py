@@ -1,0 +1,70 @@
+"""`icl evaluate`: the main job."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from icl.cli.options import DataDir, Debug, Json, Out, count_or_all, names, print_json
+
+
+def command(
+    task: Annotated[str, typer.Argument(help="A task of the library ('icl tasks list'), or the path of a card (.yaml).")],
+    model: Annotated[str, typer.Option(help="Builtin, local directory, GGUF file or hub id.")] = "builtin:smollm2-135m",
+    template: Annotated[str, typer.Option(help="Template name or .jinja file. [default: the task's own]")] = "",
+    selector: Annotated[str, typer.Option(help="random, balanced, knn, bm25, fixed, or fixed:ID,ID,…")] = "random",
+    shots: Annotated[int, typer.Option(help="Demonstrations in the prompt.")] = 8,
+    pool: Annotated[int | None, typer.Option(help="Rows of the demonstration split to choose from. [default: all]")] = None,
+    calibration: Annotated[str, typer.Option(help="Comma-separated: none, contextual, domain-context, batch. [default: all]")] = "",
+    episodes: Annotated[int, typer.Option(help="Independent draws of demonstrations and queries.")] = 5,
+    queries: Annotated[str, typer.Option(help="Queries per episode, or 'all'.")] = "100",
+    split: Annotated[str, typer.Option(help="Role that is evaluated. [default: test, or validation where there is none]")] = "",
+    seed: Annotated[int, typer.Option(help="Keys every random stream.")] = 0,
+    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    batch_tokens: Annotated[int | None, typer.Option(help="Tokens of one forward pass. [default: by device]")] = None,
+    overflow: Annotated[str, typer.Option(help="Prompt over the context window: error, or drop whole demonstrations.")] = "error",
+    chat: Annotated[bool, typer.Option("--chat", help="Demonstrations as turns of the tokenizer's chat template.")] = False,
+    episodes_file: Annotated[Path | None, typer.Option("--episodes-file", help="Use the episodes of this file (episodes.jsonl).")] = None,
+    data_dir: DataDir = None,
+    out: Out = Path("runs"),
+    fresh: Annotated[bool, typer.Option("--fresh", help="Make another run even if this one is finished.")] = False,
+    trust_remote_code: Annotated[bool, typer.Option("--trust-remote-code", help="Run code that comes with the model.")] = False,
+    allow_pickle: Annotated[bool, typer.Option("--allow-pickle", help="Load weights that are not safetensors.")] = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Measure how well a model learns a task from examples in its prompt: mean ± 95 % interval over episodes, with its cost."""
+    from icl.cli.progress import Watcher
+    from icl.evaluation import evaluate
+    from icl.report.terminal import print_run
+    from icl.spec import RunSpec
+
+    spec = RunSpec(
+        task=task,
+        model=model,
+        template=template,
+        selector=selector,
+        shots=shots,
+        pool=pool,
+        calibration=names(calibration),
+        episodes=episodes,
+        queries=count_or_all(queries, "queries"),
+        split=split,
+        seed=seed,
+        dtype=dtype,
+        device=device,
+        batch_tokens=batch_tokens,
+        overflow=overflow,
+        chat=chat,
+        trust_remote_code=trust_remote_code,
+        allow_pickle=allow_pickle,
+    )
+    with Watcher() as watcher:
+        run = evaluate(spec, out=out, data_dir=data_dir, episodes=episodes_file, fresh=fresh, events=watcher)
+    if json:
+        print_json(run.to_json())
+    else:
+        print_run(run)

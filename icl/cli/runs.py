@@ -1,0 +1,135 @@
+"""`icl runs`: what has been evaluated, and what the model saw."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from icl.cli.options import Debug, Json, Out, print_json
+
+app = typer.Typer(help="Runs: list them, show one or one of its prompts, export every scored span.", no_args_is_help=True)
+RunName = Annotated[str, typer.Argument(metavar="RUN", help="Name of a run, the beginning of its name, or its directory.")]
+
+
+@app.command("list")
+def list_runs(out: Out = Path("runs"), json: Json = False, debug: Debug = False) -> None:
+    """The finished runs of a directory, oldest first."""
+    from icl.runs import store
+
+    runs = [run.to_json() for run in store.list_runs(out) if (run.dir / "environment.json").is_file()]
+    if json:
+        print_json([{key: run[key] for key in ("run", "dir", "task", "model", "n_episodes", "n_queries", "metrics")} for run in runs])
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    from icl.report.terminal import show_estimate
+
+    table = Table(
+        "run", "task", "model", "episodes", "metric", "uncalibrated", "best calibration", box=None, header_style="bold", pad_edge=False
+    )
+    for run in runs:
+        lead = "accuracy" if "accuracy" in run["metrics"]["none"] else "exact_match"
+        best = max(run["metrics"].items(), key=lambda item: item[1][lead]["mean"] if lead in item[1] else -1.0)
+        shown = [show_estimate(run["metrics"]["none"][lead]), f"{show_estimate(best[1][lead])} {best[0]}"]
+        table.add_row(run["run"], run["task"], run["model"], str(run["n_episodes"]), lead, *shown)
+    Console().print(table) if runs else print(f"no finished runs in {out}")
+
+
+@app.command("show")
+def show(
+    run: RunName,
+    query: Annotated[str | None, typer.Option(help="Show this query of the run. [default with --prompt: the first]")] = None,
+    prompt: Annotated[bool, typer.Option("--prompt", help="Print the exact text that the model saw, the scored span marked.")] = False,
+    tokens: Annotated[bool, typer.Option("--tokens", help="With the tokens and their ids.")] = False,
+    episode: Annotated[str | None, typer.Option(help="Episode, where a query stands in several.")] = None,
+    out: Out = Path("runs"),
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """A run's table, or one of its prompts."""
+    from icl.runs import find_run
+
+    found = find_run(run, out)
+    if query is None and not prompt:
+        if json:
+            print_json(found.to_json())
+        else:
+            from icl.report.terminal import print_run
+
+            print_run(found)
+        return
+    from icl.runs.show import first_query, shown_query
+
+    item = shown_query(found, query or first_query(found), episode)
+    item["tokens"] = _tokens(found, item) if tokens else None
+    if json:
+        print_json(item)
+    else:
+        _print_query(item, prompt)
+
+
+@app.command("export")
+def export(
+    run: RunName,
+    to: Annotated[Path, typer.Option("--to", help="File to write, one JSON object per scored candidate.")],
+    out: Out = Path("runs"),
+    debug: Debug = False,
+) -> None:
+    """Every scored span with its whole text and token ids, so that anyone can check a score without our code."""
+    from icl.evaluation import tokenizer_of
+    from icl.runs import find_run
+    from icl.runs.show import export as write
+
+    found = find_run(run, out)
+    count = write(found, tokenizer_of(found), to)
+    print(f"{count} scored candidates written to {to}")
+
+
+def _tokens(run: Any, item: dict[str, Any]) -> list[dict[str, Any]]:
+    """Tokens of every candidate's whole prompt (of the context alone where nothing is scored)."""
+    from icl.evaluation import tokenizer_of
+    from icl.runs.show import as_prompt
+    from icl.tokenise import tokenise
+
+    tokenizer = tokenizer_of(run)
+    scored = [row for row in item["candidates"] if row["logprob"] is not None]
+    requests = tokenise(tokenizer, [as_prompt(item, row) for row in scored])
+    return [
+        {
+            "candidate": row["candidate"],
+            "scored_from": request.scored_from,
+            "ids": list(request.token_ids),
+            "tokens": tokenizer.convert_ids_to_tokens(list(request.token_ids)),
+        }
+        for row, request in zip(scored, requests, strict=True)
+    ]
+
+
+def _print_query(item: dict[str, Any], prompt: bool) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    chosen = next((row for row in item["candidates"] if row["logprob"] is not None and row["candidate"] == row["predicted"]), None)
+    shown = chosen or item["candidates"][0]
+    if prompt:
+        # On a terminal the span is coloured; brackets mark it everywhere, so that a copy of the text shows it as well.
+        console.print(
+            Text(item["context"]) + Text("⟦", "bold magenta") + Text(shown["text"], "bold magenta") + Text("⟧", "bold magenta"),
+            soft_wrap=True,
+        )
+        console.print(Text("─" * 40, "dim"))
+    also = f" (also in {', '.join(item['also_in'])})" if item["also_in"] else ""
+    console.print(Text(f"episode {item['episode']}{also}, query {item['query']}, target {shown['target']}"), soft_wrap=True)
+    console.print(Text(f"demonstrations: {', '.join(item['demonstrations']) or 'none'}; dropped: {item['dropped']}"), soft_wrap=True)
+    for row in item["candidates"]:
+        mark = " ←" if row["candidate"] == row["predicted"] else ""
+        score = f"{row['logprob']:10.4f}  {row['tokens']} tokens" if row["logprob"] is not None else "   written"
+        console.print(Text(f"{score}  {row['candidate'] or '-'}  {row['text']!r}{mark}"), soft_wrap=True)
+    for of in item["tokens"] or []:
+        console.print(Text(f"tokens of candidate {of['candidate']}, scored from {of['scored_from']}:", "bold"))
+        pairs = zip(of["tokens"], of["ids"], strict=True)
+        console.print(Text(" ".join(f"{token}:{id}" for token, id in pairs)), soft_wrap=True)

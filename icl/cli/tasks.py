@@ -1,0 +1,74 @@
+"""`icl tasks`: the library of task cards."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from icl.cli.options import DataDir, Debug, Json, print_json
+
+app = typer.Typer(help="Tasks: list the library, show one.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_tasks(json: Json = False, debug: Debug = False) -> None:
+    """Every task of the library, with its kind and where its data comes from."""
+    from tasks.cardfile import load_card
+    from tasks.load import find_card, library_names
+
+    cards = [load_card(find_card(name)) for name in library_names()]
+    rows = [{"name": c.name, "kind": c.kind, "source": c.source.type, "licence": c.licence, "description": c.description} for c in cards]
+    if json:
+        print_json(rows)
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("task", "kind", "source", "description", box=None, header_style="bold", pad_edge=False)
+    for row in rows:
+        table.add_row(row["name"], row["kind"], row["source"], row["description"])
+    Console().print(table)
+
+
+@app.command("show")
+def show(
+    task: Annotated[str, typer.Argument(help="A task of the library, or the path of a card.")],
+    data_dir: DataDir = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Fields, labels, sizes, first examples, licence."""
+    from collections import Counter
+
+    from tasks.load import load_task
+
+    found = load_task(task, data_dir)
+    facts = {
+        "name": found.name,
+        "kind": found.kind,
+        "description": found.description,
+        "fields": list(found.fields),
+        "labels": {label: found.label_words[label] for label in found.labels},
+        "splits": {role: len(rows) for role, rows in found.splits.items()},
+        "label_counts": {role: dict(Counter(rows.targets)) for role, rows in found.splits.items()} if found.labels else {},
+        "template": found.default_template,
+        "source": found.source,
+        "licence": found.licence,
+        "citation": found.citation,
+        "notes": found.notes,
+        "dropped": dict(found.dropped),
+        "fingerprint": found.fingerprint,
+        "examples": [
+            {"id": e.id, "inputs": dict(e.inputs), "choices": list(e.choices), "target": e.target}
+            for e in found.splits["demonstration"][:3]
+        ],
+    }
+    if json:
+        print_json(facts)
+        return
+    for key, value in facts.items():
+        if key != "examples" and value:
+            print(f"{key:12} {value}")
+    for example in facts["examples"]:
+        print(f"example      {example}")

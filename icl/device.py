@@ -1,0 +1,63 @@
+"""Which device and which dtype a run uses when the user says `auto`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tasks.errors import IclError, unknown_name
+
+if TYPE_CHECKING:
+    import torch
+
+DTYPES = ("auto", "float32", "bfloat16", "float16")
+DEFAULT_BATCH_TOKENS = {"cpu": 512, "cuda": 8192}
+"""Tokens of one forward pass, by device class: measured in docs/performance.md."""
+
+
+def resolve_device(name: str) -> str:
+    """`auto` → cuda when there is one, else cpu. Raises IclError for a device that is not there."""
+    import torch
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        kind = torch.device(name).type
+    except RuntimeError as error:
+        raise IclError(f"--device must be auto, cpu, cuda or cuda:N, but is '{name}'") from error
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise IclError(f"--device {name} needs a CUDA device, but torch {torch.__version__} sees none; use --device cpu")
+    if kind not in {"cpu", "cuda"}:
+        raise IclError(f"--device must be auto, cpu, cuda or cuda:N, but is '{name}'")
+    return name
+
+
+def resolve_dtype(name: str, device: str) -> str:
+    """`auto` → bfloat16 where the device computes in it (CUDA from Ampere on, CPU with AMX or AVX512-BF16), else float32."""
+    if name not in DTYPES:
+        raise unknown_name("dtype", name, DTYPES)
+    if name != "auto":
+        return name
+    return "bfloat16" if has_fast_bfloat16(device) else "float32"
+
+
+def has_fast_bfloat16(device: str) -> bool:
+    """Whether the hardware multiplies bf16 matrices, rather than emulating it."""
+    import torch
+
+    if device.startswith("cuda"):
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    # torch names these checks with an underscore; where a version lacks one, float32 is the safe answer.
+    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, check, lambda: False)() for check in checks)
+
+
+def torch_dtype(name: str) -> torch.dtype:
+    """The torch dtype of that name."""
+    import torch
+
+    return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[name]
+
+
+def default_batch_tokens(device: str) -> int:
+    """Tokens of one forward pass when `--batch-tokens` is not given."""
+    return DEFAULT_BATCH_TOKENS["cuda" if device.startswith("cuda") else "cpu"]

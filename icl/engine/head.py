@@ -1,0 +1,42 @@
+"""The LM head at chosen positions, in float32.
+
+Only scored positions go through the head, in slices. With a bf16 head, label margins collapse onto a few values and tie, so weight,
+product and log-softmax are float32 whatever the model's dtype.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+SLICE = 256
+"""Rows per product: 256 x 49,152 float32 logits are 50 MB."""
+
+
+class Head:
+    """Hidden states → log-probabilities of chosen tokens."""
+
+    def __init__(self, model: Any) -> None:
+        output = model.get_output_embeddings()
+        self.weight: Tensor = output.weight.detach().float()  # (vocabulary, hidden)
+        self.bias: Tensor | None = output.bias.detach().float() if getattr(output, "bias", None) is not None else None
+        config = model.config.get_text_config(decoder=True)
+        self.cap: float | None = getattr(config, "final_logit_softcapping", None)
+        self.scale = float(getattr(config, "logit_scale", None) or 1.0) / float(getattr(config, "logits_scaling", None) or 1.0)
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """(rows, hidden) → (rows, vocabulary), float32."""
+        logits = torch.nn.functional.linear(hidden.float(), self.weight, self.bias) * self.scale
+        return self.cap * torch.tanh(logits / self.cap) if self.cap else logits
+
+    def log_probs(self, hidden: Tensor, row: Tensor, target: Tensor) -> Tensor:
+        """Log-probability of token target[i] at hidden[row[i]]; `row` must be sorted. Shape (len(target),), float32."""
+        out = torch.empty(len(target), dtype=torch.float32)
+        for start in range(0, len(hidden), SLICE):
+            inside = (row >= start) & (row < start + SLICE)
+            log_probs = self.logits(hidden[start : start + SLICE]).log_softmax(-1)
+            picked = log_probs[(row[inside] - start).to(hidden.device), target[inside].to(hidden.device)]
+            out[inside] = picked.cpu()
+        return out

@@ -1,0 +1,64 @@
+"""The Engine protocol and what goes in and out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Pooling = Literal["mean", "last"]
+"""How a sequence's hidden states become one vector: their mean over its tokens, or its last token's."""
+
+Progress = Callable[[int, int], None]
+"""Called with the number of tokens just computed and the number that the whole call will compute (0 when that is not known)."""
+
+
+def silent(tokens: int, total: int) -> None:
+    """A Progress that shows nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreRequest:
+    """A whole token sequence and where its scored span begins: tokens [scored_from, len) are scored, each given all before it."""
+
+    token_ids: tuple[int, ...]
+    scored_from: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.scored_from <= len(self.token_ids):
+            raise ValueError(f"1 <= scored_from <= {len(self.token_ids)} must hold, but got {self.scored_from}")
+
+
+@dataclass
+class Work:
+    """What an engine has computed so far (never what it could re-use)."""
+
+    tokens_unique: int = 0
+    """Token positions that went through the model."""
+    tokens_total: int = 0
+    """Token positions that a scorer without sharing would have computed."""
+    scored_rows: int = 0
+    """Rows that went through the LM head."""
+    attended: int = 0
+    """Sum over computed positions of the positions that each attends to (for the FLOPs of attention)."""
+
+
+class Engine(Protocol):
+    """Scores, writes and embeds token sequences with one causal language model."""
+
+    work: Work
+
+    def score(self, requests: Sequence[ScoreRequest], progress: Progress) -> list[NDArray[np.float64]]:
+        """Log-probabilities (natural) of each request's scored tokens: one array of shape (len - scored_from,) per request."""
+        ...
+
+    def generate(self, prompts: Sequence[Sequence[int]], max_new_tokens: int, stop: Sequence[str], progress: Progress) -> list[str]:
+        """Greedy continuations as text, each cut before its first stop string."""
+        ...
+
+    def embed(self, sequences: Sequence[Sequence[int]], progress: Progress, pool: Pooling = "mean") -> NDArray[np.float32]:
+        """Last hidden states pooled over each sequence: shape (sequences, hidden size)."""
+        ...

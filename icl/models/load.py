@@ -1,0 +1,73 @@
+"""Loading a model and its tokenizer from the directory that a name resolved to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from icl.device import torch_dtype
+from icl.models.types import ModelSource
+from tasks.errors import IclError
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """Weights and tokenizer in memory."""
+
+    source: ModelSource
+    model: Any
+    """transformers causal LM, in evaluation mode."""
+    tokenizer: Any
+    """transformers fast tokenizer (character offsets are needed)."""
+
+    @property
+    def context_window(self) -> int:
+        """Longest sequence that the model was made for, in tokens; very large when its configuration names none."""
+        config = self.model.config.get_text_config(decoder=True)
+        return int(getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None) or 1 << 30)
+
+
+def load_tokenizer(source: ModelSource) -> Any:
+    """Raises IclError when there is none, or only a slow one without character offsets."""
+    from transformers import AutoTokenizer
+
+    quiet_transformers()
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(
+            source.path, trust_remote_code=source.permissions.trust_remote_code, local_files_only=True
+        )
+    except (OSError, ValueError) as error:
+        raise IclError(f"--model {source.name}: no tokenizer can be loaded from {source.path}: {_first_line(error)}") from error
+    if not tokenizer.is_fast:
+        raise IclError(f"--model {source.name}: a fast tokenizer (tokenizer.json) is needed, since scored spans are found by offsets")
+    return tokenizer
+
+
+def load_model(source: ModelSource, dtype: str, device: str) -> LoadedModel:
+    """Safetensors only and no code from the model's directory, unless the source was resolved with those permissions."""
+    from transformers import AutoModelForCausalLM
+
+    tokenizer = load_tokenizer(source)
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            source.path,
+            dtype=torch_dtype(dtype),
+            use_safetensors=None if source.permissions.allow_pickle else True,
+            trust_remote_code=source.permissions.trust_remote_code,
+            local_files_only=True,
+        )
+    except (OSError, ValueError) as error:
+        raise IclError(f"--model {source.name} cannot be loaded: {_first_line(error)}") from error
+    return LoadedModel(source, model.to(device).eval(), tokenizer)
+
+
+def quiet_transformers() -> None:
+    """No progress bars and no advice of transformers between our own lines; errors still show."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

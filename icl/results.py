@@ -1,0 +1,114 @@
+"""From the tables of a run to its metrics: no model, no task, no randomness beyond keyed resampling. Can always be done again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icl.calibration import LabelScores, get_calibrator
+from icl.intervals import Estimate, summarise
+from icl.metrics import GenerationOutcome, Outcome
+from icl.runs.tables import Rows
+
+CHOICE_METRICS = ("accuracy", "nll", "ece")
+LABEL_METRICS = ("accuracy", "macro_f1", "mcc", "nll", "ece", "label_bias")
+GENERATION_METRICS = ("exact_match", "token_f1")
+
+
+@dataclass(frozen=True)
+class EpisodeScores:
+    """The raw scores of one episode."""
+
+    episode: str
+    queries: tuple[str, ...]
+    candidates: tuple[str, ...]
+    """Labels of the columns: the label set, or the letters up to the longest list of choices."""
+    fixed: bool
+    """Whether every query has all the candidates, with the same meaning; content-free scores exist only then."""
+    scores: LabelScores
+    target: NDArray[np.int64]
+    """Column of the right candidate, (queries,)."""
+
+
+def episode_scores(predictions: Rows, free: Rows, labels: Sequence[str]) -> list[EpisodeScores]:
+    """Scored candidates by episode, in the tables' order. `labels`: the label set, empty when queries have candidates of their own."""
+    scored = [row for row in predictions if row["logprob"] is not None]
+    return [
+        _one_episode(episode, rows, [row for row in free if row["episode"] == episode], labels)
+        for episode, rows in _grouped(scored, "episode").items()
+    ]
+
+
+def _one_episode(episode: str, rows: Rows, free: Rows, labels: Sequence[str]) -> EpisodeScores:
+    by_query = _grouped(rows, "query")
+    longest = max(by_query.values(), key=len)
+    candidates = tuple(labels) or tuple(row["candidate"] for row in longest)
+    column = {label: i for i, label in enumerate(candidates)}
+    logprob = np.full((len(by_query), len(candidates)), -np.inf)  # a choice that a query does not have cannot be chosen
+    target = np.zeros(len(by_query), dtype=np.int64)
+    for q, query_rows in enumerate(by_query.values()):
+        for row in query_rows:
+            logprob[q, column[row["candidate"]]] = row["logprob"]
+        target[q] = column[query_rows[0]["target"]]
+    content = _free_array(free, "content_free", column, list(by_query))
+    domain = _free_array(free, "domain", column, list(by_query))
+    return EpisodeScores(episode, tuple(by_query), candidates, bool(labels), LabelScores(logprob, content, domain), target)
+
+
+def _free_array(free: Rows, part: str, column: dict[str, int], queries: list[str]) -> NDArray[np.float64] | None:
+    """(queries or 1, inputs, candidates), None when there are none."""
+    rows = [row for row in free if row["part"] == part]
+    if not rows:
+        return None
+    owners = _grouped(rows, "belongs_to")
+    order = [""] if "" in owners else queries
+    items = list(dict.fromkeys(row["item"] for row in rows))
+    values = np.full((len(order), len(items), len(column)), np.nan)
+    place = {item: i for i, item in enumerate(items)}
+    for o, owner in enumerate(order):
+        for row in owners[owner]:
+            values[o, place[row["item"]], column[row["candidate"]]] = row["logprob"]
+    return values
+
+
+def metrics_of(predictions: Rows, free: Rows, labels: Sequence[str], calibrations: Sequence[str]) -> dict[str, dict[str, Estimate]]:
+    """Calibration → metric → estimate. Generated answers are under `none`, since nothing is calibrated there."""
+    episodes = episode_scores(predictions, free, labels)
+    out: dict[str, dict[str, Estimate]] = {}
+    for name in calibrations if episodes else ():
+        outcomes = [outcome(episode, name) for episode in episodes]
+        out[name] = summarise(outcomes, LABEL_METRICS if episodes[0].fixed else CHOICE_METRICS)
+    written = [row for row in predictions if row["candidate"] == ""]
+    if written:
+        generated = [
+            GenerationOutcome(
+                texts=tuple(row["predicted"] for row in rows),
+                answers=tuple(tuple(row["answers"]) for row in rows),
+                query_ids=tuple(row["query"] for row in rows),
+            )
+            for rows in _grouped(written, "episode").values()
+        ]
+        out["none"] = {**summarise(generated, GENERATION_METRICS), **out.get("none", {})}
+    return out
+
+
+def outcome(episode: EpisodeScores, calibration: str) -> Outcome:
+    """Calibrated, normalised log-probabilities of an episode with its right answers."""
+    log_probs = get_calibrator(calibration)(episode.scores)
+    return Outcome(log_probs, episode.target, episode.queries, episode.candidates if episode.fixed else None)
+
+
+def metrics_json(metrics: dict[str, dict[str, Estimate]]) -> dict[str, Any]:
+    """Plain values, as `summary.json` and `--json` hold them."""
+    return {name: {metric: estimate.to_json() for metric, estimate in of.items()} for name, of in metrics.items()}
+
+
+def _grouped(rows: Rows, key: str) -> dict[str, Rows]:
+    groups: dict[str, Rows] = {}
+    for row in rows:
+        groups.setdefault(row[key], []).append(row)
+    return groups

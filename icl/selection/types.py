@@ -1,0 +1,53 @@
+"""Selectors: which support examples become demonstrations, and in which order (order is part of the strategy).
+
+A selector is prepared once per support pool (`over`), then asked once per episode, or once per query when `per_query` is true. It sees
+the query without its answer, and its randomness is keyed by (seed, episode, query).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks.errors import IclError
+from tasks.types import Example, Query
+
+Embed = Callable[[Sequence[str]], NDArray[np.float32]]
+"""Texts → vectors, one row per text."""
+
+
+class Chooser(Protocol):
+    """A selector prepared for one support pool."""
+
+    def choose(self, query: Query | None, k: int, rng: np.random.Generator) -> list[int]:
+        """Positions of exactly k demonstrations in the pool, in the order in which they will stand. `query` is None unless per query."""
+        ...
+
+
+class Selector(Protocol):
+    """A selection strategy."""
+
+    @property
+    def per_query(self) -> bool:
+        """Whether every query gets demonstrations of its own."""
+        ...
+
+    def over(self, support: Sequence[Example], labels: Sequence[str]) -> Chooser:
+        """Prepared for this pool. `labels` is the task's label set (empty when it has none)."""
+        ...
+
+
+def text_of(query: Query) -> str:
+    """The inputs of an item as one text, for retrieval."""
+    return "\n".join(query.inputs.values())
+
+
+def check_enough(name: str, k: int, have: int) -> None:
+    """Raises IclError unless 0 <= k <= have: k asked is k given."""
+    if not 0 <= k <= have:
+        raise IclError(
+            f"selector '{name}' needs 0 <= shots <= examples in the pool, but got {k} shots and {have} examples; use --shots {have}"
+        )

@@ -1,0 +1,121 @@
+"""From demonstrations and a query to whole prompts: plain text, or chat turns through a tokenizer's chat template.
+
+The text is always built whole, one per candidate, and the scored span is given in characters of that text. Nothing is stripped, joined
+or collapsed after rendering: what the template wrote is what the model reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from prompts.template import Renderer
+from prompts.types import Candidate, Prompt, Template
+from tasks.errors import IclError
+from tasks.types import LETTERS, Example, Query, Task
+
+Message = dict[str, str]
+ApplyChat = Callable[[list[Message]], str]
+"""Chat turns → text, up to the point where the assistant's answer begins."""
+
+
+@dataclass(frozen=True)
+class Verbalizer:
+    """Label → how it is written as an answer, for one template and one task."""
+
+    answer: str
+    words: dict[str, str]
+
+    def candidates(self, query: Query) -> tuple[Candidate, ...]:
+        """The possible answers of a query, in the order of the task's labels or of the item's choices."""
+        if self.words:
+            return tuple(Candidate(label, word) for label, word in self.words.items())
+        letters = LETTERS[: len(query.choices)]
+        if self.answer == "letter":
+            return tuple(Candidate(letter, letter) for letter in letters)
+        return tuple(Candidate(letter, text) for letter, text in zip(letters, query.choices, strict=True))
+
+    def write(self, example: Example) -> str:
+        """The right answer, as a demonstration shows it."""
+        if self.words:
+            return self.words[example.target]
+        if example.choices and example.target in LETTERS and self.answer != "letter":
+            return example.choices[LETTERS.index(example.target)]
+        return example.target
+
+
+def make_verbalizer(template: Template, task: Task) -> Verbalizer:
+    """Raises IclError when the template's label words do not name exactly the task's labels."""
+    if task.kind != "classification":
+        return Verbalizer(template.answer, {})
+    if template.answer == "letter":
+        return Verbalizer("letter", {label: LETTERS[i] for i, label in enumerate(task.labels[: len(LETTERS)])})
+    offered = template.label_words if set(template.label_words) >= set(task.labels) else {}
+    if template.label_words and not offered:
+        missing = sorted(set(task.labels) - set(template.label_words))
+        raise IclError(f"template '{template.name}' gives label words, but none for {', '.join(missing)} of task '{task.name}'")
+    words = {label: offered.get(label, task.label_words[label]) for label in task.labels}
+    if len(set(words.values())) != len(words):
+        raise IclError(f"label words must differ, but those of task '{task.name}' are {', '.join(words.values())}")
+    return Verbalizer("word", words)
+
+
+class PromptBuilder:
+    """Writes the prompts of one task through one template; `chat` turns demonstrations into turns of a conversation."""
+
+    def __init__(self, template: Template, task: Task, chat: ApplyChat | None = None) -> None:
+        check_fit(template, task)
+        self.template = template
+        self.task = task
+        self.chat = chat
+        self.verbalizer = make_verbalizer(template, task)
+        labels = tuple(self.verbalizer.words.values())
+        self.renderer = Renderer(template, task={"name": task.name, "description": task.description}, labels=labels)
+
+    def prompts(self, demonstrations: Sequence[Example], query: Query, candidates: Sequence[Candidate]) -> list[Prompt]:
+        """One prompt per candidate: same context, same query side, another answer."""
+        context = self.context(demonstrations, query)
+        prefix = "" if self.chat else self.template.answer_prefix
+        ids = tuple(example.id for example in demonstrations)
+        start = len(context)
+        return [
+            Prompt(query.id, c.label, context + prefix + c.text, (start, start + len(prefix + c.text)), ids, self.chat is None)
+            for c in candidates
+        ]
+
+    def open_prompt(self, demonstrations: Sequence[Example], query: Query) -> Prompt:
+        """The prompt after which the model writes the answer itself."""
+        context = self.context(demonstrations, query)
+        ids = tuple(example.id for example in demonstrations)
+        return Prompt(query.id, "", context, (len(context), len(context)), ids, self.chat is None)
+
+    def context(self, demonstrations: Sequence[Example], query: Query) -> str:
+        """Everything before the answer."""
+        write, render = self.verbalizer.write, self.renderer
+        if self.chat is None:
+            shown = [render.demonstration(example, write(example)) for example in demonstrations]
+            parts = [render.instruction] if render.instruction else []
+            return render.separator.join([*parts, *shown, render.query(query)])
+        messages: list[Message] = []
+        if render.instruction:
+            messages.append({"role": "system", "content": render.instruction})
+        for example in demonstrations:
+            messages.append({"role": "user", "content": render.query(example.query())})
+            messages.append({"role": "assistant", "content": write(example)})
+        messages.append({"role": "user", "content": render.query(query)})
+        return self.chat(messages)
+
+
+def check_fit(template: Template, task: Task) -> None:
+    """Raises IclError when the template does not serve the task's kind or needs a field that the task lacks."""
+    if task.kind not in template.kinds:
+        raise IclError(
+            f"template '{template.name}' serves {', '.join(template.kinds)}, but task '{task.name}' is of kind {task.kind}; "
+            f"the task's own default is '{task.default_template}'"
+        )
+    missing = [name for name in template.fields if name not in task.fields]
+    if missing:
+        raise IclError(
+            f"template '{template.name}' needs the field{'s' if len(missing) > 1 else ''} {', '.join(missing)}, "
+            f"but task '{task.name}' has {', '.join(task.fields)}"
+        )

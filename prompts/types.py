@@ -1,0 +1,61 @@
+"""The nouns of a prompt: Template, Candidate, Prompt. The ground of the package: imports nothing from its siblings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+AnswerStyle = Literal["word", "letter", "text"]
+"""How a template writes an answer: the label's word, the letter of a choice, or the text itself."""
+
+
+@dataclass(frozen=True)
+class Template:
+    """One `.jinja` file: a YAML front matter and the named blocks `instruction`, `query`, `demonstration`, `separator`."""
+
+    name: str
+    source: str
+    """The whole file, front matter included."""
+    body: str
+    """The Jinja part, below the front matter."""
+    sha256: str
+    """Of the file's bytes: part of every run's specification."""
+    description: str
+    kinds: tuple[str, ...]
+    """Task kinds that it serves."""
+    fields: tuple[str, ...]
+    """Input fields that it needs."""
+    answer: AnswerStyle
+    answer_prefix: str
+    """What stands between the query side and an answer; it belongs to the scored span (a leading space changes the token)."""
+    label_words: Mapping[str, str]
+    """Label → word, where the template prefers other words than the task's card."""
+    licence: str
+    path: Path | None = None
+    """Directory in which the file's own inclusions are looked for; None for a template given as text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A possible answer: the label that a prediction names, and how it is written after the query side."""
+
+    label: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """One whole text that the model reads, and the characters of it that are scored."""
+
+    query_id: str
+    candidate: str
+    """Label of the candidate; empty when the model is to write the answer itself."""
+    text: str
+    span: tuple[int, int]
+    """Characters [start, end) of the scored answer, its prefix included; empty at the end of the text for generation."""
+    demonstrations: tuple[str, ...]
+    """Ids of the demonstrations in the context, in order."""
+    add_special_tokens: bool = True
+    """Whether the tokenizer adds its own special tokens; False when a chat template has already written them."""

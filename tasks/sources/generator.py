@@ -1,0 +1,20 @@
+"""Rows that a function makes from an installed package (`tasks.sources.words`)."""
+
+from __future__ import annotations
+
+from tasks.card import GeneratorSource, TaskCard
+from tasks.errors import unknown_name
+from tasks.sources.types import Place, Raw
+from tasks.sources.words import GENERATORS
+
+
+class Generator:
+    """Source `generator`."""
+
+    def read(self, card: TaskCard, place: Place) -> Raw:
+        source = card.source
+        assert isinstance(source, GeneratorSource)
+        if source.name not in GENERATORS:
+            raise unknown_name("generator", source.name, GENERATORS)
+        rows, origin = GENERATORS[source.name](source)
+        return Raw({"all": rows}, origin)

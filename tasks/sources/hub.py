@@ -1,0 +1,92 @@
+"""A data set of the Hugging Face hub: from a mirror directory where it stands there, else through `datasets`.
+
+Code of a repository is never run (`datasets` 5 cannot, and `trust_remote_code` is never passed): a repository that is a script is read
+from its Parquet copy, the revision `refs/convert/parquet`, whose files are `CONFIG/SPLIT/*.parquet`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from tasks.card import HubSource, TaskCard
+from tasks.errors import DataError, FetchError
+from tasks.sources.files import read_file
+from tasks.sources.types import Place, Raw, Rows
+
+CONVERTED = "refs/convert/parquet"
+
+
+class Hub:
+    """Source `hub`."""
+
+    def read(self, card: TaskCard, place: Place) -> Raw:
+        source = card.source
+        assert isinstance(source, HubSource)
+        name = source.mirror or card.name
+        if place.data_dir is not None and (place.data_dir / name).is_dir():
+            return _mirror(card, place.data_dir / name)
+        return _hub(card, source)
+
+
+def _mirror(card: TaskCard, directory: Path) -> Raw:
+    splits: dict[str, Rows] = {}
+    for name in card.split_names("mirror"):
+        path = directory / f"{name}.jsonl"
+        if not path.is_file():
+            found = ", ".join(sorted(other.name for other in directory.glob("*.jsonl"))) or "none"
+            raise DataError(f"task '{card.name}' needs {name}.jsonl in the mirror {directory}, but the files there are: {found}")
+        splits[name] = read_file(path)
+    return Raw(splits, f"mirror {directory.name} of {_address(card)}", "mirror")
+
+
+def _hub(card: TaskCard, source: HubSource) -> Raw:
+    """All splits that the card uses, through `datasets` and its own cache (HF_HUB_OFFLINE and HF_HOME are respected there)."""
+    from datasets import load_dataset
+
+    wanted = card.split_names("hub")
+    try:
+        if source.revision == CONVERTED:
+            files = {name: f"{source.config or 'default'}/{name}/*.parquet" for name in wanted}
+            loaded = load_dataset(source.repo, data_files=files, revision=source.revision)
+            splits = {name: loaded[name] for name in wanted}
+        else:
+            splits = {name: load_dataset(source.repo, source.config, split=name, revision=source.revision) for name in wanted}
+    except Exception as error:  # the library's errors have no common root; none of them is hidden
+        raise _explained(card, source, error) from error
+    return Raw({name: _NamedRows(data) for name, data in splits.items()}, f"hub {_address(card)}", "hub")
+
+
+class _NamedRows:
+    """Rows of a `datasets.Dataset` in which class ids are replaced by the names that the repository itself gives them."""
+
+    def __init__(self, data: Any) -> None:
+        self.data = data
+        self.names: Mapping[str, list[str]] = {
+            column: list(feature.names) for column, feature in data.features.items() if hasattr(feature, "names")
+        }
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        for row in self.data:
+            yield {column: self._name(column, value) for column, value in row.items()}
+
+    def _name(self, column: str, value: Any) -> Any:
+        names = self.names.get(column)
+        return names[value] if names is not None and isinstance(value, int) and 0 <= value < len(names) else value
+
+
+def _address(card: TaskCard) -> str:
+    source = card.source
+    assert isinstance(source, HubSource)
+    return f"{source.repo}{f' ({source.config})' if source.config else ''} at {source.revision}"
+
+
+def _explained(card: TaskCard, source: HubSource, error: Exception) -> FetchError:
+    text = f"{type(error).__name__}: {error}"
+    first = next((line.strip() for line in text.splitlines() if line.strip()), text)
+    advice = f"go online, or set --data-dir (ICL_DATA_DIR) to a directory that holds {source.mirror or card.name}/*.jsonl"
+    return FetchError(f"task '{card.name}' could not be read from the hub ({_address(card)}): {advice}; the cause: {first[:300]}")

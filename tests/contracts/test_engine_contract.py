@@ -1,0 +1,156 @@
+"""Every architecture scores as a plain float32 forward pass of the whole string does, whatever path the engine takes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from transformers import (
+    BloomConfig, BloomForCausalLM, CohereConfig, CohereForCausalLM, Gemma2Config, Gemma2ForCausalLM, Gemma3ForCausalLM, Gemma3TextConfig,
+    GPT2Config, GPT2LMHeadModel, GPTNeoXConfig, GPTNeoXForCausalLM, LlamaConfig, LlamaForCausalLM, MambaConfig, MambaForCausalLM,
+    MistralConfig, MistralForCausalLM, Phi3Config, Phi3ForCausalLM, PhiConfig, PhiForCausalLM, Qwen2Config, Qwen2ForCausalLM,
+    Qwen3Config, Qwen3ForCausalLM, RwkvConfig, RwkvForCausalLM,
+)  # fmt: skip
+
+from icl.engine.hf import HFEngine
+from icl.engine.types import ScoreRequest, silent
+
+VOCABULARY = 300
+SMALL = {
+    "vocab_size": VOCABULARY, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
+    "max_position_embeddings": 256, "pad_token_id": 0, "bos_token_id": 0, "eos_token_id": 1,
+}  # fmt: skip
+GROUPED = {**SMALL, "num_key_value_heads": 2}
+IDS = {"vocab_size": VOCABULARY, "bos_token_id": 0, "eos_token_id": 1}
+
+# Name → (model, whether the tree serves it, whether it serves the long paths of this test).
+MODELS: dict[str, Any] = {
+    "llama": (lambda: LlamaForCausalLM(LlamaConfig(**GROUPED)), "tree"),
+    "mistral-window": (lambda: MistralForCausalLM(MistralConfig(**GROUPED, sliding_window=16)), "window"),
+    "qwen2": (lambda: Qwen2ForCausalLM(Qwen2Config(**GROUPED)), "tree"),
+    "qwen3": (lambda: Qwen3ForCausalLM(Qwen3Config(**GROUPED, head_dim=8)), "tree"),
+    "gemma2-soft-caps": (lambda: Gemma2ForCausalLM(Gemma2Config(**GROUPED, head_dim=8, final_logit_softcapping=5.0)), "tree"),
+    "gemma3-window": (lambda: Gemma3ForCausalLM(Gemma3TextConfig(**GROUPED, head_dim=8, sliding_window=16)), "window"),
+    "phi": (lambda: PhiForCausalLM(PhiConfig(**SMALL)), "tree"),
+    "phi3": (lambda: Phi3ForCausalLM(Phi3Config(**GROUPED)), "tree"),
+    "gpt2": (lambda: GPT2LMHeadModel(GPT2Config(**IDS, n_embd=32, n_layer=2, n_head=4, n_positions=256)), "tree"),
+    "gpt-neox": (lambda: GPTNeoXForCausalLM(GPTNeoXConfig(**SMALL)), "tree"),
+    "mamba": (lambda: MambaForCausalLM(MambaConfig(**IDS, hidden_size=32, num_hidden_layers=2, state_size=4)), "plain"),
+    "rwkv": (lambda: RwkvForCausalLM(RwkvConfig(**IDS, hidden_size=32, num_hidden_layers=2)), "plain"),
+    "bloom": (lambda: BloomForCausalLM(BloomConfig(**IDS, hidden_size=32, n_layer=2, n_head=4)), "plain"),
+    "cohere-logit-scale": (lambda: CohereForCausalLM(CohereConfig(**GROUPED)), "plain"),
+}
+
+
+class NumberTokenizer:
+    """Writes token ids as numbers; knows no end."""
+
+    eos_token_id = None
+
+    def decode(self, ids: list[int], **options: Any) -> str:
+        return "".join(f"{i} " for i in ids)
+
+
+def make(name: str, batch_tokens: int = 48) -> HFEngine:
+    torch.manual_seed(0)
+    model = MODELS[name][0]().float().eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim > 1:
+                parameter.mul_(2)
+    model.generation_config.eos_token_id = None
+    model.config.eos_token_id = None
+    return HFEngine(model, NumberTokenizer(), batch_tokens)
+
+
+def sample_requests() -> list[ScoreRequest]:
+    """Two stems of 40 tokens, six queries each, candidates of one to four tokens, some of them prefixes of others."""
+    draw = np.random.default_rng(1)
+    requests = []
+    for stem in (draw.integers(2, VOCABULARY, 40).tolist() for _ in range(2)):
+        for _ in range(6):
+            query = stem + draw.integers(2, VOCABULARY, int(draw.integers(2, 9))).tolist()
+            answer = draw.integers(2, VOCABULARY, 4).tolist()
+            requests += [ScoreRequest((*query, *answer[:n]), len(query)) for n in (1, 2, 4)]
+    return requests
+
+
+def reference(engine: HFEngine, request: ScoreRequest) -> np.ndarray[Any, Any]:
+    with torch.inference_mode():
+        logits = engine.model(torch.tensor([request.token_ids]), use_cache=False).logits[0]
+    log_probs = logits.float().log_softmax(-1)
+    return np.array([log_probs[t - 1, request.token_ids[t]].item() for t in range(request.scored_from, len(request.token_ids))])
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_scores_equal_a_plain_forward_pass(name: str) -> None:
+    engine, requests = make(name), sample_requests()
+    scores = engine.score(requests, silent)
+    assert engine.path == ("plain" if MODELS[name][1] == "plain" else "tree"), engine.notes
+    for request, score in zip(requests, scores, strict=True):
+        assert score.shape == (len(request.token_ids) - request.scored_from,)
+        np.testing.assert_allclose(score, reference(engine, request), atol=1e-4, rtol=0)
+    if MODELS[name][1] == "tree":
+        assert engine.work.tokens_unique < engine.work.tokens_total / 4, "the stems must be computed once"
+
+
+@pytest.mark.parametrize("name", ["llama", "gpt2", "gpt-neox", "mamba"])
+def test_another_batch_size_changes_no_score_by_more_than_1e_4(name: str) -> None:
+    requests = sample_requests()
+    first, second = make(name, 7).score(requests, silent), make(name, 1000).score(requests, silent)
+    np.testing.assert_allclose(np.concatenate(first), np.concatenate(second), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["llama", "mistral-window", "gpt2", "mamba"])
+def test_greedy_answers_equal_step_by_step_decoding(name: str) -> None:
+    engine = make(name)
+    prompts = [request.token_ids for request in sample_requests()[::5]]
+    written = engine.generate(prompts, 5, [], silent)
+    for prompt, text in zip(prompts, written, strict=True):
+        ids = torch.tensor([prompt])
+        with torch.inference_mode():
+            for _ in range(5):
+                ids = torch.cat([ids, engine.model(ids, use_cache=False).logits[:, -1:].argmax(-1)], dim=1)
+        assert text == "".join(f"{i} " for i in ids[0, len(prompt) :].tolist())
+
+
+def test_answers_end_before_a_stop_string() -> None:
+    engine = make("llama")
+    prompt = sample_requests()[0].token_ids
+    whole = engine.generate([prompt], 5, [], silent)[0]
+    second = whole.split(" ")[1]
+    assert engine.generate([prompt], 5, [f" {second} "], silent)[0] == whole.split(" ")[0]
+
+
+@pytest.mark.parametrize("name", ["llama", "gpt2", "mamba"])
+def test_embeddings_are_pooled_hidden_states(name: str) -> None:
+    engine = make(name)
+    sequences = [[5, 6, 7], [9], [5, 6, 7], [8, 4, 3, 2, 7]]
+    mean, last = engine.embed(sequences, silent), engine.embed(sequences, silent, "last")
+    for i, sequence in enumerate(sequences):
+        with torch.inference_mode():
+            hidden = engine.model.base_model(torch.tensor([sequence]), use_cache=False).last_hidden_state[0]
+        np.testing.assert_allclose(mean[i], hidden.mean(0).numpy(), atol=1e-5)
+        np.testing.assert_allclose(last[i], hidden[-1].numpy(), atol=1e-5)
+
+
+def test_an_attention_that_ignores_the_mask_is_found_out_at_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The check at load must notice a model that the tree would score wrongly, and fall back."""
+    model = MODELS["llama"][0]().float().eval()
+    forward = model.base_model.forward
+
+    def without_mask(*args: Any, **kwargs: Any) -> Any:
+        kwargs["attention_mask"] = None
+        return forward(*args, **kwargs)
+
+    monkeypatch.setattr(model.base_model, "forward", without_mask)
+    engine = HFEngine(model, NumberTokenizer(), 48)
+    assert engine.path == "plain"
+    assert "differs from the model's own forward" in engine.notes[0]
+
+
+def test_a_request_must_leave_something_before_its_span() -> None:
+    with pytest.raises(ValueError, match="1 <= scored_from"):
+        ScoreRequest((1, 2), 0)

@@ -1,0 +1,151 @@
+"""Contract of every calibrator, and the formulas of each against plain probability arithmetic."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from icl.calibration import CALIBRATORS, LabelScores, get_calibrator
+from tasks.errors import IclError
+
+
+def draw_scores(queries: int, candidates: int, free: int, shared: bool) -> st.SearchStrategy[LabelScores]:
+    finite = st.floats(-300, 0, allow_nan=False)
+    owners = 1 if shared else queries
+    return st.builds(
+        LabelScores,
+        arrays(np.float64, (queries, candidates), elements=finite),
+        arrays(np.float64, (owners, free, candidates), elements=finite),
+        arrays(np.float64, (owners, free, candidates), elements=finite),
+    )
+
+
+any_scores = st.tuples(st.integers(1, 6), st.integers(2, 5), st.integers(1, 3), st.booleans()).flatmap(lambda shape: draw_scores(*shape))
+
+
+def softmax(x: np.ndarray) -> np.ndarray:
+    p = np.exp(x - x.max(axis=-1, keepdims=True))
+    return p / p.sum(axis=-1, keepdims=True)
+
+
+@pytest.mark.parametrize("name", CALIBRATORS)
+@settings(max_examples=60, deadline=None)
+@given(scores=any_scores)
+def test_every_calibrator_gives_distributions_and_ignores_a_shift_of_a_query(name, scores):
+    calibrate = get_calibrator(name)
+    out = calibrate(scores)
+    assert out.shape == scores.logprob.shape
+    assert out.dtype == np.float64
+    np.testing.assert_allclose(np.exp(out).sum(axis=1), 1, atol=1e-9)
+    shift = np.arange(len(out))[:, None] * 7.0  # a longer query has a lower likelihood throughout: that must not matter
+    shifted = calibrate(LabelScores(scores.logprob - shift, scores.content_free, scores.domain))
+    np.testing.assert_allclose(shifted, out, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", CALIBRATORS)
+@settings(max_examples=30, deadline=None)
+@given(scores=any_scores, seed=st.integers(0, 99))
+def test_every_calibrator_follows_a_permutation_of_the_candidates(name, scores, seed):
+    order = np.random.default_rng(seed).permutation(scores.logprob.shape[1])
+    moved = LabelScores(scores.logprob[:, order], scores.content_free[..., order], scores.domain[..., order])
+    np.testing.assert_allclose(get_calibrator(name)(moved), get_calibrator(name)(scores)[:, order], atol=1e-9)
+
+
+@pytest.mark.parametrize("name", CALIBRATORS)
+def test_transductive_says_whether_other_queries_matter(name):
+    rng = np.random.default_rng(0)
+    logprob, free = rng.normal(size=(6, 3)), rng.normal(size=(6, 2, 3))
+    whole = get_calibrator(name)(LabelScores(logprob, free, free))
+    part = get_calibrator(name)(LabelScores(logprob[:2], free[:2], free[:2]))
+    assert np.allclose(whole[:2], part) != get_calibrator(name).transductive
+
+
+@pytest.mark.parametrize(("name", "needs"), [("contextual", "content_free"), ("domain-context", "domain")])
+@given(prior=arrays(np.float64, (3, 4), elements=st.floats(-30, 0)))
+@settings(max_examples=60, deadline=None)
+def test_a_query_equal_to_the_mean_prior_becomes_uniform(name, needs, prior):
+    query = np.log(softmax(prior).mean(axis=0, keepdims=True))
+    out = get_calibrator(name)(LabelScores(query, **{needs: prior[None]}))
+    np.testing.assert_allclose(np.exp(out), 0.25, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["batch", "batch-log"])
+@given(row=arrays(np.float64, (1, 4), elements=st.floats(-300, 0)), queries=st.integers(1, 9))
+@settings(max_examples=60, deadline=None)
+def test_identical_rows_become_uniform_under_batch_calibration(name, row, queries):
+    out = get_calibrator(name)(LabelScores(np.repeat(row, queries, axis=0)))
+    np.testing.assert_allclose(np.exp(out), 0.25, atol=1e-9)
+
+
+def test_formulas_against_plain_probabilities():
+    rng = np.random.default_rng(1)
+    scores = LabelScores(rng.normal(size=(5, 3)), rng.normal(size=(5, 3, 3)), rng.normal(size=(1, 4, 3)))
+    p = softmax(scores.logprob)
+
+    def check(name: str, quotient: np.ndarray) -> None:
+        np.testing.assert_allclose(np.exp(get_calibrator(name)(scores)), quotient / quotient.sum(axis=1, keepdims=True), atol=1e-12)
+
+    check("none", p)
+    check("contextual", p / softmax(scores.content_free).mean(axis=1))
+    check("domain-context", p / softmax(scores.domain).mean(axis=1))
+    check("batch", p / p.mean(axis=0))
+    check("batch-log", p / np.exp(np.log(p).mean(axis=0)))
+
+
+def test_batch_and_batch_log_are_different_corrections():
+    scores = LabelScores(np.log(np.array([[0.99, 0.01], [0.5, 0.5], [0.5, 0.5]])))
+    assert not np.allclose(get_calibrator("batch")(scores), get_calibrator("batch-log")(scores), atol=1e-2)
+
+
+def test_improbable_candidates_do_not_underflow():
+    scores = LabelScores(np.array([[-2000.0, -1000.0], [-1000.0, -2000.0]]), np.array([[[-3000.0, -1000.0]]]))
+    assert np.isfinite(get_calibrator("contextual")(scores)).all()
+    assert np.isfinite(get_calibrator("batch")(scores)).all()
+
+
+@pytest.mark.parametrize("name", ["none", "contextual", "domain-context"])
+def test_a_candidate_that_a_query_lacks_keeps_probability_zero(name):
+    logprob = np.array([[-1.0, -2.0, -np.inf], [-1.0, -1.0, -1.0]])
+    free = np.where(np.isneginf(logprob), -np.inf, -1.0)[:, None, :]
+    out = np.exp(get_calibrator(name)(LabelScores(logprob, free, free)))
+    assert out[0, 2] == 0
+    np.testing.assert_allclose(out.sum(axis=1), 1)
+
+
+@pytest.mark.parametrize("name", ["contextual", "domain-context"])
+def test_missing_prior_scores_are_an_error(name):
+    with pytest.raises(IclError, match=f"--calibration {name}"):
+        get_calibrator(name)(LabelScores(np.zeros((2, 2))))
+
+
+def test_a_prior_of_zero_for_an_available_candidate_is_an_error():
+    with pytest.raises(IclError, match="candidate 1 of query 0"):
+        get_calibrator("contextual")(LabelScores(np.zeros((1, 2)), np.array([[[0.0, -np.inf]]])))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_scores_that_are_not_numbers_are_an_error(bad):
+    with pytest.raises(IclError, match="NaN or"):
+        LabelScores(np.array([[bad, 0.0]]))
+    with pytest.raises(IclError, match="content_free holds"):
+        LabelScores(np.zeros((1, 2)), np.array([[[bad, 0.0]]]))
+
+
+def test_a_row_without_any_score_and_wrong_shapes_are_errors():
+    with pytest.raises(IclError, match="finite score"):
+        LabelScores(np.full((1, 2), -np.inf))
+    with pytest.raises(ValueError, match="n_query, n_candidate"):
+        LabelScores(np.zeros(3))
+    with pytest.raises(ValueError, match="content_free must have shape"):
+        LabelScores(np.zeros((3, 2)), np.zeros((2, 1, 2)))
+
+
+def test_names_and_needs_match_the_table_and_unknown_ones_are_refused():
+    assert all(calibrator.name == name for name, calibrator in CALIBRATORS.items())
+    assert {n: c.needs for n, c in CALIBRATORS.items() if c.needs} == {"contextual": "content_free", "domain-context": "domain"}
+    assert {n for n, c in CALIBRATORS.items() if c.fixed_candidates} == {"batch", "batch-log"}
+    with pytest.raises(IclError, match="unknown calibration 'contextul': did you mean contextual"):
+        get_calibrator("contextul")
