@@ -79,8 +79,13 @@ def evaluate(
         directory = free_directory(directory)
     draft = Draft(directory)
     with draft.locked():
-        _score_episodes(prepared, draft, clock, events)
-        return _finish(prepared, draft, clock, events)
+        try:
+            _score_episodes(prepared, draft, clock, events)
+        except KeyboardInterrupt as error:
+            if not draft.partial.is_dir():
+                raise
+            raise KeyboardInterrupt(f"finished episodes are kept in {draft.dir}; the same command continues") from error
+        return _finish(prepared, draft, events)
 
 
 def prepare(spec: RunSpec, data_dir: Path | None, episodes_file: Path | None, events: Events) -> Prepared:
@@ -246,7 +251,7 @@ def _cost(engine: Any, model: Any, start: Work, before: dict[str, float], clock:
     }
 
 
-def _finish(prepared: Prepared, draft: Draft, clock: Clock, events: Events) -> Run:
+def _finish(prepared: Prepared, draft: Draft, events: Events) -> Run:
     """Joins the episodes, derives the metrics, writes the report and, last, the summary."""
     from icl.report.page import write_report
 

@@ -119,15 +119,19 @@ def _syntax_error(path: Path, error: yaml.YAMLError) -> IclError:
 
 
 def _first_complaint(path: Path, root: yaml.MappingNode, error: ValidationError) -> str:
-    """One error of several: unknown keys first, since a misspelt key is often why another is missing."""
-    errors = error.errors(include_url=False)
-    found = next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])
+    """One complaint of several: unknown keys first, since a misspelt key is often why another is missing."""
+    errors = sorted(error.errors(include_url=False), key=lambda found: found["type"] != "extra_forbidden")
+    lines = list(dict.fromkeys(_complaint(root, found) for found in errors))
+    more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
+    return f"{path}:{lines[0]}{more}"
+
+
+def _complaint(root: yaml.MappingNode, found: Any) -> str:
     loc = found["loc"]
     if found["type"] == "value_error":  # a rule between keys: its sentence begins with the key that is to blame
         loc = (*loc, str(found["ctx"]["error"]).split(" ")[0].rstrip(":"))
     line, key = _locate(root, loc)
-    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-    return f"{path}:{line}: {_say(found, key)}{more}"
+    return f"{line}: {_say(found, key)}"
 
 
 def _say(found: Any, key: str) -> str:

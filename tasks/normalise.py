@@ -1,11 +1,14 @@
 """When two texts count as the same: NFKC, case folded, punctuation dropped, white space collapsed.
 
+Punctuation between two digits stays: `5-3` and `53`, `1.5` and `15` are different things.
+
 Used for two things that must agree: which split a text falls into, and whether a demonstration gives away a query.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 
@@ -24,12 +27,15 @@ class _Table(dict[int, str]):
 
 
 _TABLE = _Table()
+_BETWEEN_DIGITS = re.compile(r"(?<=\d)([^\w\s]+)(?=\d)")
 
 
 def normalise(text: str) -> str:
     """The text as it is compared. A text of nothing but punctuation keeps it (`:-)` and `:-(` must stay apart)."""
     folded = unicodedata.normalize("NFKC", text).casefold()
-    kept = " ".join(folded.translate(_TABLE).split())
+    pieces = _BETWEEN_DIGITS.split(folded)  # texts and, at odd positions, what stands between digits
+    pieces[::2] = [piece.translate(_TABLE) for piece in pieces[::2]]
+    kept = " ".join("".join(pieces).split())
     return kept or " ".join(folded.split())
 
 

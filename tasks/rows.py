@@ -69,8 +69,9 @@ class _Resolver:
         self.pattern = re.compile(card.answer_pattern) if card.answer_pattern else None
 
     def example(self, id: str, row: Row) -> Example | str:
-        inputs = {name: _text(look_up(row, column), column) for name, column in self.card.inputs.items()}
-        if not any(value.strip() for value in inputs.values()):
+        # White space around a text is an accident of its file (a line end that was kept); inside it is the author's.
+        inputs = {name: _text(look_up(row, column), column).strip() for name, column in self.card.inputs.items()}
+        if not any(inputs.values()):
             return "empty text"
         if self.card.kind == "classification":
             label = self._label(row)

@@ -38,7 +38,10 @@ def tiny_tokenizer() -> Any:
     trainer = trainers.BpeTrainer(
         vocab_size=400, special_tokens=["<s>", "</s>"], initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
     )
-    text = ["Text: the film was good\nSentiment: positive\n\nText: a bad, dull film\nSentiment: negative\n\n" * 3, "Input: go\nOutput: went"]
+    text = [
+        "Text: the film was good\nSentiment: positive\n\nText: a bad, dull film\nSentiment: negative\n\n" * 3,
+        "Input: go\nOutput: went",
+    ]
     tokenizer.train_from_iterator(text, trainer)
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>")
 
@@ -69,7 +72,7 @@ CARD = """\
 name: my-sentiment
 kind: classification
 description: Short reviews, positive or negative.
-source: {type: files, files: {all: reviews.csv}}
+source: {type: files, path: reviews.csv}
 splits:
   demonstration: {from: all, part: 0-50}
   test: {from: all, part: 50-100}
@@ -97,7 +100,7 @@ def review_rows(count: int) -> list[tuple[str, str]]:
     return list(rows.items())
 
 
-@pytest.fixture()
+@pytest.fixture
 def own_task(tmp_path: Path) -> Path:
     """A card beside a CSV of 120 made-up reviews."""
     rows = [f'"{text}",{label}' for text, label in review_rows(120)]
@@ -107,7 +110,7 @@ def own_task(tmp_path: Path) -> Path:
     return card
 
 
-@pytest.fixture()
+@pytest.fixture
 def isolated_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty cache directory of the test's own."""
     directory = tmp_path / "cache"

@@ -37,7 +37,9 @@ def sentiment_run(directory: Path, *, episodes: int = 5, queries: int = 20, labe
             scores = -4 + lean + rng.normal(0, 0.7, len(labels)) + 1.6 * (np.arange(len(labels)) == target)
             row = {"episode": name, "query": f"q{e * 7 + q:04d}", "target": labels[target], "answers": None}
             row |= {"predicted": labels[int(scores.argmax())], "tokens": 1}
-            tables["predictions"] += [{**row, "candidate": c, "text": f" {c}", "logprob": float(s)} for c, s in zip(labels, scores, strict=True)]
+            tables["predictions"] += [
+                {**row, "candidate": c, "text": f" {c}", "logprob": float(s)} for c, s in zip(labels, scores, strict=True)
+            ]
             context = f"\n{shared}\nReview: {REVIEWS[q % 5]} ({q})\nSentiment:"
             prompt = {"episode": name, "query": row["query"], "context": context, "special_tokens": True}
             tables["prompts"].append({**prompt, "demonstrations": ["d1", "d2"], "dropped": int(q == 3 and e == 0)})
@@ -88,9 +90,8 @@ def _choices(row: dict[str, Any], choices: list[str], rng: np.random.Generator) 
     scores = rng.normal(-6, 1.5, len(choices))
     right = int(rng.integers(len(choices)))
     common = {**row, "tokens": 2, "predicted": "ABCD"[int(scores.argmax())], "target": "ABCD"[right], "answers": None}
-    return [
-        {**common, "candidate": letter, "text": f" {text}", "logprob": float(s)} for letter, text, s in zip("ABCD", choices, scores, strict=False)
-    ]
+    rows = zip("ABCD", choices, scores.tolist(), strict=False)
+    return [{**common, "candidate": letter, "text": f" {text}", "logprob": score} for letter, text, score in rows]
 
 
 def _write(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from icl.cli import evaluate, models, prompts, runs, tasks
+from icl.cli import compare, evaluate, models, prompts, runs, tasks
 
 app = typer.Typer(
     name="icl",
@@ -15,6 +15,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command("evaluate")(evaluate.command)
+app.command("compare")(compare.command)
 app.add_typer(runs.app, name="runs")
 app.add_typer(models.app, name="models")
 app.add_typer(tasks.app, name="tasks")

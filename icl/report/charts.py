@@ -23,10 +23,15 @@ def strip(episodes: Rows, means: Rows, groups: Sequence[str], title: str, guess:
     """
     import altair as alt
 
-    y = alt.Y("group:N", sort=list(groups), title=None, axis=alt.Axis(ticks=False, domain=False, labelPadding=10))
+    axis = alt.Axis(ticks=False, domain=False, labelPadding=10) if len(groups) > 1 else None
+    y = alt.Y("group:N", sort=list(groups), title=None, axis=axis)
     shown = [*(row["value"] for row in episodes), *(row[end] for row in means for end in ("low", "high") if row[end] is not None)]
     scale = alt.Scale(domain=_domain([*shown, *([] if guess is None else [guess])]), nice=False)
     color = alt.Color("group:N", sort=list(groups), scale=alt.Scale(domain=list(groups)), legend=None)
+
+    def x(field: str) -> Any:
+        return alt.X(f"{field}:Q", title=None, scale=scale, axis=alt.Axis(tickCount=6))
+
     tips = [alt.Tooltip("group:N", title=" "), alt.Tooltip("episode:N"), alt.Tooltip("value:Q", title=title.lower(), format=".3f")]
     circles = (
         alt.Chart(alt.InlineData(values=episodes))
@@ -34,19 +39,19 @@ def strip(episodes: Rows, means: Rows, groups: Sequence[str], title: str, guess:
         .encode(
             y=y,
             yOffset=alt.YOffset("episode:O", sort=None),
-            x=alt.X("value:Q", title=title, scale=scale, axis=alt.Axis(tickCount=6)),
+            x=x("value"),
             color=color,
             tooltip=tips,
         )
     )
     interval_tips = [alt.Tooltip("group:N", title=" ")] + [alt.Tooltip(f"{name}:Q", format=".3f") for name in ("mean", "low", "high")]
     base = alt.Chart(alt.InlineData(values=means)).encode(y=y, color=color, tooltip=interval_tips)
-    interval = base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=2.5).encode(x="low:Q", x2="high:Q")
-    mean = base.mark_point(filled=True, size=110, opacity=1, shape="diamond").encode(x="mean:Q")
+    interval = base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=2.5).encode(x=x("low"), x2="high:Q")
+    mean = base.mark_point(filled=True, size=110, opacity=1, shape="diamond").encode(x=x("mean"))
     layers = [circles, interval, mean]
     if guess is not None:
         line = alt.Chart(alt.InlineData(values=[{"guess": guess}])).mark_rule(style="reference")
-        layers.insert(0, line.encode(x="guess:Q", tooltip=alt.Tooltip("guess:Q", title="guessing", format=".3f")))
+        layers.insert(0, line.encode(x=x("guess"), tooltip=alt.Tooltip("guess:Q", title="guessing", format=".3f")))
     return _spec(alt.layer(*layers), height=ROW * len(groups))
 
 
@@ -59,8 +64,8 @@ def confusion(cells: Rows, labels: Sequence[str]) -> Spec:
     y = alt.Y("target:N", sort=list(labels), title="target")
     base = alt.Chart(alt.InlineData(values=cells)).encode(x=x, y=y)
     tips = [alt.Tooltip(f"{name}:N") for name in ("target", "predicted", "count")] + [alt.Tooltip("share:Q", format=".0%")]
-    fill = alt.Color("share:Q", scale=alt.Scale(domain=[0, 1]), legend=None)
-    layers = [base.mark_rect().encode(color=fill, tooltip=tips)]
+    fill = alt.Color("share:Q", scale=alt.Scale(domain=[0, 1], interpolate="rgb"), legend=None)
+    layers = [base.mark_rect(style="cell").encode(color=fill, tooltip=tips)]
     if not small:
         text = base.encode(text="count:Q")
         layers.append(text.transform_filter("datum.share <= 0.55").mark_text(style="count"))
@@ -85,32 +90,21 @@ def reliability(bins: Rows) -> Spec:
     return _spec(alt.layer(*layers), height=210)
 
 
-def label_shares(true: Rows, predicted: Rows, labels: Sequence[str], calibrations: Sequence[str]) -> Spec:
-    """`true`: label, share: a bar. `predicted`: label, calibration, share: a point each."""
+def label_shares(shares: Rows, labels: Sequence[str], calibrations: Sequence[str]) -> Spec:
+    """`shares`: label, calibration, true, predicted. Bars of equal length behind each label's points look like one: an offset scale is
+    shared by all layers, so that a single bar would stand beside them."""
     import altair as alt
 
     y = alt.Y("label:N", sort=list(labels), title=None, axis=alt.Axis(ticks=False, domain=False, labelPadding=10))
     order = list(calibrations)
-    colour = alt.Color(
-        "calibration:N",
-        sort=order,
-        scale=alt.Scale(domain=order),
-        legend=alt.Legend(title=None, orient="top", columns=4, symbolType="circle"),
-    )
-    share = alt.Tooltip("share:Q", format=".1%")
-    x = alt.X("share:Q", title="share of queries", axis=alt.Axis(format="%", tickCount=6), scale=alt.Scale(zero=True))
-    bars = alt.Chart(alt.InlineData(values=true)).mark_bar(style="quiet").encode(y=y, x=x, tooltip=[alt.Tooltip("label:N"), share])
-    points = (
-        alt.Chart(alt.InlineData(values=predicted))
-        .mark_point(filled=True, size=70, opacity=1)
-        .encode(
-            y=y,
-            yOffset=alt.YOffset("calibration:N", sort=order),
-            x=x,
-            color=colour,
-            tooltip=[alt.Tooltip("label:N"), alt.Tooltip("calibration:N"), share],
-        )
-    )
+    legend = alt.Legend(title=None, orient="top", columns=4, symbolType="circle")
+    colour = alt.Color("calibration:N", sort=order, scale=alt.Scale(domain=order), legend=legend)
+    tips = [alt.Tooltip(f"{n}:N") for n in ("label", "calibration")] + [alt.Tooltip(f"{n}:Q", format=".1%") for n in ("true", "predicted")]
+    row = alt.YOffset("calibration:N", sort=order, scale=alt.Scale(paddingInner=0, paddingOuter=0))
+    x = {name: alt.X(f"{name}:Q", title="share of queries", axis=alt.Axis(format="%", tickCount=6)) for name in ("true", "predicted")}
+    base = alt.Chart(alt.InlineData(values=shares)).encode(y=y, yOffset=row, tooltip=tips)
+    bars = base.mark_bar(style="quiet").encode(x=x["true"])
+    points = base.mark_point(filled=True, size=70, opacity=1).encode(x=x["predicted"], color=colour)
     return _spec(alt.layer(bars, points), height=max(24, 13 * len(order)) * len(labels))
 
 

@@ -11,19 +11,21 @@ from icl.metrics import METRICS
 from icl.spec import ResolvedSpec, RunSpec
 
 NAMES = {
+    "exact_match": "Exact match",
+    "token_f1": "Token F1",
     "accuracy": "Accuracy",
     "macro_f1": "Macro F1",
     "mcc": "Matthews correlation",
     "nll": "Negative log-likelihood",
     "ece": "Calibration error",
     "label_bias": "Label bias",
-    "exact_match": "Exact match",
-    "token_f1": "Token F1",
 }
 MAIN = ("exact_match", "accuracy")
 """What a headline tells, first one first."""
 ALWAYS = ("model", "shots", "episodes", "queries", "seed")
 """Options that the command line names even where they have their default."""
+
+PREFIXES = "kMGTPE"
 
 Metrics = Mapping[str, Mapping[str, Mapping[str, Any]]]
 Pairs = tuple[tuple[str, str], ...]
@@ -36,8 +38,8 @@ class Cell:
     mean: str
     interval: str
     bootstrap: str
-    worst: str
-    best: str
+    ends: str
+    """Worst and best episode; empty for one episode."""
 
 
 @dataclass(frozen=True)
@@ -54,21 +56,29 @@ class MetricsTable:
 class Claim:
     """One part of the headline sentence."""
 
-    metric: str
-    calibration: str
     value: str
     margin: str
+    """Half the interval; empty for one episode."""
+    how: str
+    """Under which calibration, as the sentence says it."""
 
 
-def claims(metrics: Metrics) -> tuple[Claim, ...]:
-    """The main metrics of every calibration, as percentages with half their interval."""
-    found = [(metric, name, of[metric]) for metric in MAIN for name, of in metrics.items() if metric in of]
-    return tuple(Claim(metric, name, percent(estimate["mean"]), _margin(estimate)) for metric, name, estimate in found)
+def claims(metrics: Metrics) -> dict[str, tuple[Claim, ...]]:
+    """Main metric → every calibration's percentage, to be joined by commas and a last "and"."""
+    return {metric: _claims(metric, metrics) for metric in MAIN if any(metric in of for of in metrics.values())}
+
+
+def _claims(metric: str, metrics: Metrics) -> tuple[Claim, ...]:
+    names = [name for name, of in metrics.items() if metric in of]
+    how = {name: f"with {name}" for name in names} | {names[-1]: f"with {names[-1]} calibration"}
+    how["none"] = "uncalibrated" if len(names) > 1 else ""
+    found = [(name, metrics[name][metric]) for name in names]
+    return tuple(Claim(percent(estimate["mean"]), _margin(estimate), how[name]) for name, estimate in found)
 
 
 def metrics_table(metrics: Metrics, transductive: Mapping[str, bool]) -> MetricsTable:
-    """Every estimate, in the order of `icl.metrics.METRICS`."""
-    present = [name for name in METRICS if any(name in of for of in metrics.values())]
+    """Every estimate, in the order of `NAMES`."""
+    present = [name for name in NAMES if any(name in of for of in metrics.values())]
     rows = tuple(
         (NAMES[name], METRICS[name].higher_is_better, tuple(_cell(name, of[name]) if name in of else None for of in metrics.values()))
         for name in present
@@ -78,13 +88,11 @@ def metrics_table(metrics: Metrics, transductive: Mapping[str, bool]) -> Metrics
 
 def _cell(metric: str, estimate: Mapping[str, Any]) -> Cell:
     ends = sorted(estimate["per_episode"], reverse=not METRICS[metric].higher_is_better)
-    several = len(ends) > 1
     return Cell(
         mean=number(estimate["mean"]),
         interval=_span(estimate["ci95"]),
         bootstrap=_span(estimate.get("bootstrap95")),
-        worst=number(ends[0]) if several else "",
-        best=number(ends[-1]) if several else "",
+        ends=f"{number(ends[0])} … {number(ends[-1])}" if len(ends) > 1 else "",
     )
 
 
@@ -110,8 +118,9 @@ def percent(share: float) -> str:
 
 def seconds(value: float) -> str:
     """0.42 s, 12.3 s, 3 min 20 s."""
-    if value >= 60:
-        return f"{int(round(value)) // 60} min {int(round(value)) % 60} s"
+    whole = round(value)
+    if whole >= 60:
+        return f"{whole // 60} min {whole % 60} s"
     return f"{value:.2f} s" if value < 10 else f"{value:.1f} s"
 
 
@@ -119,12 +128,11 @@ def scaled(value: float, unit: str = "") -> str:
     """1,234 below ten thousand, above it three digits and a prefix: 12.3 T."""
     if value < 10_000:
         return f"{value:,.0f}{' ' + unit if unit else ''}"
-    for prefix in ("k", "M", "G", "T", "P", "E"):
-        value /= 1000
-        if value < 999.5:
-            break
-    digits = 2 if value < 10 else 1 if value < 100 else 0
-    return f"{value:.{digits}f} {prefix}{unit}"
+    power = 0
+    while value >= 999.5 and power < len(PREFIXES):
+        value, power = value / 1000, power + 1
+    digits = 2 if value < 9.995 else 1 if value < 99.95 else 0
+    return f"{value:.{digits}f} {PREFIXES[power - 1]}{unit}"
 
 
 @dataclass(frozen=True)
@@ -139,10 +147,10 @@ class CostView:
 def cost_view(cost: Mapping[str, Any]) -> CostView:
     """Tokens, FLOPs, seconds by phase, peak memory."""
     unique, total = cost["tokens_unique"], cost["tokens_total"]
-    saved = f"{total / unique:.1f} times fewer than the total" if unique else ""
+    saved = f" ({total / unique:.1f} times fewer: what prompts share is computed once)" if unique else ""
     pairs = (
         ("Tokens of all prompts", f"{total:,}"),
-        ("Tokens computed", f"{unique:,}{', ' + saved if saved else ''}"),
+        ("Tokens computed", f"{unique:,}{saved}"),
         ("Floating-point operations", scaled(cost["flops"], "FLOP")),
         ("Peak memory", f"{cost['peak_memory_bytes'] / 2**30:.2f} GiB"),
         ("Time", seconds(sum(cost["seconds"].values()))),

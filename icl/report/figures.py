@@ -103,12 +103,14 @@ def label_bias(outcomes: Mapping[str, Sequence[Outcome]], labels: Sequence[str])
     if len(labels) > MOST_BIASED:
         off = np.max([np.abs(shares - true) for shares in predicted.values()], axis=0)
         chosen = sorted(np.argsort(-off, kind="stable")[:MOST_BIASED].tolist())
-    shown = [labels[i] for i in chosen]
-    true_rows: Rows = [{"label": labels[i], "share": float(true[i])} for i in chosen]
-    points: Rows = [{"label": labels[i], "calibration": n, "share": float(s[i])} for n, s in predicted.items() for i in chosen]
+    shares: Rows = [
+        {"label": labels[i], "calibration": name, "true": float(true[i]), "predicted": float(of[i])}
+        for name, of in predicted.items()
+        for i in chosen
+    ]
     rows = tuple((labels[i], percent(float(true[i])), *(percent(float(s[i])) for s in predicted.values())) for i in chosen)
     words = "; ".join(f"{row[0]}: true {row[1]}, " + ", ".join(f"{n} {v}" for n, v in zip(predicted, row[2:], strict=True)) for row in rows)
-    spec = charts.label_shares(true_rows, points, shown, list(outcomes))
+    spec = charts.label_shares(shares, [labels[i] for i in chosen], list(outcomes))
     return Figure("label-shares", "", f"Share of each label. {words}", spec, Table(("Label", "true", *predicted), rows))
 
 

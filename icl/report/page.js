@@ -22,6 +22,7 @@
       style: {
         reference: { color: soft, strokeDash: [3, 3], strokeWidth: 1, opacity: 1 },
         quiet: { color: css("--quiet") },
+        cell: { stroke: css("--paper"), strokeWidth: 2 },
         count: { color: ink, fontSize: 13 },
         "count-strong": { color: css("--on-ramp"), fontSize: 13, fontWeight: 600 },
       },

@@ -45,7 +45,7 @@ class Page:
     split: str
     n_episodes: int
     n_queries: int
-    claims: tuple[facts.Claim, ...]
+    claims: Mapping[str, tuple[facts.Claim, ...]]
     guess: float | None
     table: facts.MetricsTable
     has_bootstrap: bool

@@ -70,6 +70,7 @@ def table(text: str, columns: Sequence[str], name: str, unescape_html: bool) -> 
         if len(cells) != len(columns):
             raise DataError(f"{name}:{number}: must have {len(columns)} columns, but has {len(cells)}")
         if unescape_html:
-            cells = [html.unescape(cell) for cell in cells]
+            # Twice: some texts were escaped twice on their way into the source (`&amp;amp;`).
+            cells = [html.unescape(html.unescape(cell)) for cell in cells]
         rows.append(dict(zip(columns, cells, strict=True)))
     return rows

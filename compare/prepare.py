@@ -1,0 +1,111 @@
+"""From a ComparisonSpec to everything that a comparison needs, looked up and checked; the model is on disk, but not in memory.
+
+Every mistake of the user's that can be seen without the model is raised here, before anything is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from compare import meta_tasks
+from compare.learners import get_family
+from compare.meta_tasks import MetaTasks
+from compare.types import ComparisonSpec, LearningEpisode, ResolvedComparison, Support
+from icl.calibration import get_calibrator
+from icl.device import default_batch_tokens, resolve_device, resolve_dtype
+from icl.models import ModelSource, resolve_model
+from prompts import PromptBuilder, Template, load_template
+from tasks import Episode, Example, IclError, Task
+from tasks.episodes import episodes_sha256, resolve, sample_kshot, support_at
+from tasks.load import load_task
+
+PROTOCOL = 1
+"""Raise it with every change of grids, sizes or features that changes results under an unchanged spec."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """See the module's opening."""
+
+    resolved: ResolvedComparison
+    task: Task
+    related: MetaTasks
+    builders: Mapping[str, PromptBuilder]
+    """Task → its prompts; the evaluated task's first."""
+    source: ModelSource
+    episodes: tuple[Episode, ...]
+    """As written to `episodes.jsonl`: the support of the largest K."""
+    queries: tuple[tuple[Example, ...], ...]
+    """Of each episode."""
+
+    @property
+    def spec(self) -> ComparisonSpec:
+        return self.resolved.spec
+
+    def learning_episodes(self, k: int) -> list[LearningEpisode]:
+        """The episodes at K = k: the same queries for every K."""
+        return [self._learning_episode(e, q, k) for e, q in zip(self.episodes, self.queries, strict=True)]
+
+    def _learning_episode(self, episode: Episode, queries: Sequence[Example], k: int) -> LearningEpisode:
+        import numpy as np
+
+        column = {label: j for j, label in enumerate(episode.labels)}
+        return LearningEpisode(
+            id=episode.id,
+            support=Support(episode.id, episode.task, episode.labels, tuple(support_at(episode, self.task, k))),
+            queries=tuple(example.query() for example in queries),
+            targets=np.array([column[example.target] for example in queries], dtype=np.int64),
+        )
+
+
+def prepare(spec: ComparisonSpec, data_dir: Path | None) -> Prepared:
+    """Raises IclError for unknown names, a task without labels, too few examples, learners without the other tasks that they need."""
+    families = {name: get_family(name) for name in spec.learners}
+    get_calibrator(spec.calibration)
+    device = resolve_device(spec.device)
+    dtype = resolve_dtype(spec.dtype, device)
+    task = load_task(spec.task, data_dir)
+    check_kind(task)
+    spec = replace(spec, k_shot=tuple(sorted(spec.k_shot)), template=spec.template or task.default_template)
+    template = load_template(spec.template)
+    builder = PromptBuilder(template, task)
+    related = MetaTasks((), ())
+    if any(family.uses_features for family in families.values()):
+        related = meta_tasks.load_related(task, lambda name: load_task(name, data_dir))
+    for name, family in families.items():
+        if family.needs_meta_train:
+            meta_tasks.require_related(task, related, name)
+    builders = {task.name: builder, **{other.name: _builder(other, template) for other in related.tasks}}
+    split = task.evaluated_split()
+    episodes = sample_kshot(task, n=spec.episodes, k_shot=spec.k_shot, n_query=spec.queries, split_query=split, n_way=None, seed=spec.seed)
+    queries = tuple(tuple(resolve(episode, task)[1]) for episode in episodes)
+    source = resolve_model(spec.model)
+    resolved = ResolvedComparison(
+        spec=replace(spec, device=device, dtype=dtype, batch_tokens=spec.batch_tokens or default_batch_tokens(device)),
+        task_fingerprint=task.fingerprint,
+        related_fingerprints=tuple(other.fingerprint for other in related.tasks),
+        model_fingerprint=source.fingerprint,
+        template_sha256=tuple(b.template.sha256 for b in builders.values()),
+        episodes_sha256=episodes_sha256(episodes),
+        protocol=PROTOCOL,
+    )
+    return Prepared(resolved, task, related, builders, source, tuple(episodes), queries)
+
+
+def check_kind(task: Task) -> None:
+    """Raises IclError for a task without labels: K is counted per label."""
+    if task.kind != "classification" or len(task.labels) < 2:
+        raise IclError(
+            f"icl compare needs a classification task with two labels or more, but '{task.name}' is of kind {task.kind} with "
+            f"{len(task.labels)} labels; 'icl evaluate {task.name}' measures it in the context"
+        )
+
+
+def _builder(task: Task, template: Template) -> PromptBuilder:
+    """The evaluated task's template where it fits, so that all features are read at the same words; else the task's own."""
+    try:
+        return PromptBuilder(template, task)
+    except IclError:
+        return PromptBuilder(load_template(task.default_template), task)

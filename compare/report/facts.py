@@ -1,0 +1,232 @@
+"""The words and numbers of a comparison's report. Pure functions of what lies in the run's directory."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from compare.statistics import REFERENCE
+from compare.types import ComparisonSpec
+from icl.report.facts import Pairs, number, percent, scaled
+from icl.report.facts import seconds as duration
+
+LEVEL = 0.05
+"""Adjusted p below which two learners are told apart."""
+
+Json = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A learner at one K, as the tables print it; an empty text where there is nothing to say."""
+
+    learner: str
+    k_shot: int
+    transductive: bool
+    accuracy: str
+    interval: str
+    worst: str
+    difference: str
+    difference_interval: str
+    p_adjusted: str
+    adapt: tuple[str, str]
+    """Seconds, FLOPs."""
+    per_query: tuple[str, str]
+    meta_train: tuple[str, str]
+    trainable: str
+    stored: str
+    failed: int
+
+
+def table_rows(summary: Json, cost: Json) -> list[Row]:
+    """In the order of the run: K by K, learner by learner."""
+    costs = {(row["learner"], row["k_shot"]): row for row in cost["rows"]}
+    return [_row(row, costs[row["learner"], row["k_shot"]]) for row in summary["rows"]]
+
+
+def _row(row: Json, cost: Json) -> Row:
+    accuracy, difference = row["accuracy"], row["difference_to_in_context"]
+
+    def pair(part: str) -> tuple[str, str]:
+        flops = cost["flops"][part]
+        return (short_seconds(cost["seconds"][part]), scaled(flops, "FLOP")) if flops or cost["seconds"][part] >= 1e-3 else ("0", "0")
+
+    return Row(
+        learner=row["learner"],
+        k_shot=row["k_shot"],
+        transductive=row["transductive"],
+        accuracy=number(accuracy["mean"]),
+        interval=span(accuracy["ci95"]),
+        worst=number(accuracy["worst"]),
+        difference=signed(difference["mean"]) if difference else "",
+        difference_interval=span(difference["ci95"], signed) if difference else "",
+        p_adjusted=p_text(difference["p_adjusted"]) if difference else "",
+        adapt=pair("adapt"),
+        per_query=pair("per_query"),
+        meta_train=pair("meta_train"),
+        trainable=f"{row['trainable_parameters']:,}",
+        stored=size(row["bytes_per_task"]),
+        failed=row["failed_episodes"],
+    )
+
+
+def span(interval: Sequence[float] | None, write: Any = number) -> str:
+    """`0.801 to 0.883`, empty where there is no interval."""
+    return f"{write(interval[0])} to {write(interval[1])}" if interval else ""
+
+
+def signed(value: float) -> str:
+    """Three decimals with their sign."""
+    text = number(value)
+    return text if text.startswith("−") or text == "0.000" else f"+{text}"
+
+
+def p_text(p: float | None) -> str:
+    """Three decimals, or `< 0.001`; empty where there is no test."""
+    if p is None:
+        return ""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def short_seconds(value: float) -> str:
+    """1.2 ms, 0.42 s, 3 min 20 s."""
+    return f"{1000 * value:.2g} ms" if value < 0.1 else duration(value)
+
+
+def size(value: int) -> str:
+    """812 B, 4.6 kB."""
+    return f"{value:,} B" if value < 10_000 else f"{value / 1000:,.0f} kB"
+
+
+def lead(summary: Json) -> list[str]:
+    """What came out, one sentence per K."""
+    out = []
+    for k in dict.fromkeys(row["k_shot"] for row in summary["rows"]):
+        rows = [row for row in summary["rows"] if row["k_shot"] == k]
+        best = max(rows, key=lambda row: row["accuracy"]["mean"])
+        reference = next((row for row in rows if row["learner"] == REFERENCE), None)
+        shots = f"{k} example{'s' if k > 1 else ''} per label"
+        text = f"With {shots}, {best['learner']} is right most often, in {_with_margin(best)} of the queries"
+        if reference is not None and reference is not best:
+            text += f"; {REFERENCE} in {_with_margin(reference)}"
+        out.append(text + ".")
+    return out
+
+
+def _with_margin(row: Json) -> str:
+    accuracy = row["accuracy"]
+    interval = accuracy["ci95"]
+    margin = f" ± {100 * (interval[1] - interval[0]) / 2:.1f}" if interval else ""
+    return percent(accuracy["mean"]) + margin
+
+
+def may_conclude(summary: Json) -> str:
+    """Which contrasts are told apart by the adjusted test, in one sentence."""
+    found: dict[str, list[str]] = {"better": [], "worse": [], "open": []}
+    tested = [row for row in summary["rows"] if row["difference_to_in_context"]]
+    if not tested:
+        return f"Without {REFERENCE} among the learners there is no paired contrast here: compare the intervals with care."
+    several = len({row["k_shot"] for row in summary["rows"]}) > 1
+    for row in tested:
+        difference = row["difference_to_in_context"]
+        p = difference["p_adjusted"]
+        kind = "open" if p is None or p >= LEVEL else "better" if difference["mean"] > 0 else "worse"
+        found[kind].append(f"{row['learner']} (K = {row['k_shot']})" if several else row["learner"])
+    parts = [f"{', '.join(found[kind])} {'is' if len(found[kind]) == 1 else 'are'} {kind} than {REFERENCE}" for kind in ("better", "worse") if found[kind]]
+    if found["open"]:
+        parts.append(f"{', '.join(found['open'])} and {REFERENCE} are not told apart")
+    return f"On these queries, with this model and template (paired t test, Holm-adjusted over {len(tested)} contrasts, 5 % level): {'; '.join(parts)}."
+
+
+def may_not_conclude(summary: Json, n_episodes: int) -> str:
+    """The limits of what was done."""
+    used = summary["budget"]["related_tasks"]
+    told = (
+        f"The feature learners were tuned on labelled rows of other tasks ({', '.join(used)}), and maml was trained on them; {REFERENCE} learning saw "
+        "none of these rows. "
+        if used and len({row["learner"] for row in summary["rows"]} - {REFERENCE})
+        else ""
+    )
+    few = f"{n_episodes} episodes are few: an interval that is wide says so. " if n_episodes < 20 else ""
+    return f"{told}{few}Nothing here speaks for other models, templates, label words or data; “not told apart” does not mean equal."
+
+
+def prefix_rows(cost: Json) -> tuple[tuple[str, ...], ...]:
+    """In-context FLOPs with and without kept keys and values of the demonstrations."""
+    return tuple(
+        (f"K = {row['k_shot']}", scaled(row["alone_per_query"], "FLOP"), scaled(row["kept_adapt"], "FLOP"), scaled(row["kept_per_query"], "FLOP"))
+        for row in cost["in_context_prefix"]
+    )
+
+
+def search_rows(summary: Json, cost: Json) -> tuple[tuple[str, ...], ...]:
+    """Learner, K, configurations, meta-validation episodes, chosen settings, its accuracy there, seconds of the search."""
+    costs = {(row["learner"], row["k_shot"]): row["search"]["seconds"] for row in cost["rows"]}
+    out = []
+    for row in summary["rows"]:
+        settings = ", ".join(f"{name} {value}" for name, value in row["settings"].items())
+        best = next((t["accuracy"] for t in row["searched"] if t["settings"] == row["settings"]), None)
+        tried = str(len(row["searched"])) if row["searched"] else "none tried"
+        seconds = short_seconds(costs[row["learner"], row["k_shot"]]) if row["searched"] else ""
+        out.append((row["learner"], str(row["k_shot"]), tried, str(row["search_episodes"]), settings, "" if best is None else number(best), seconds))
+    return tuple(out)
+
+
+def budget_pairs(summary: Json) -> Pairs:
+    """What meta-training and the search could use."""
+    budget = summary["budget"]
+
+    def rows_of(found: Json) -> str:
+        return "; ".join(f"{task}: " + ", ".join(f"{n} {label}" for label, n in of.items()) for task, of in found.items())
+
+    def per_k(found: Json) -> str:
+        return ", ".join(f"{n} (K = {k})" for k, n in found.items())
+
+    pairs = (
+        ("Other tasks", ", ".join(budget["related_tasks"]) or "none: every learner uses its first configuration"),
+        ("Meta-train rows", rows_of(budget["meta_train_rows_per_label"])),
+        ("Meta-validation rows", rows_of(budget["meta_validation_rows_per_label"])),
+        ("Meta-train episodes", per_k(budget["meta_train_episodes"])),
+        ("Meta-validation episodes", per_k(budget["meta_validation_episodes"])),
+        ("Outer steps (maml)", str(budget["meta_steps"])),
+        ("Left out", "; ".join(budget["left_out"])),
+        ("Texts that the task has, too", f"{budget['texts_shared_with_the_task']:,} left out of the other tasks' rows"),
+    )
+    return tuple((name, value) for name, value in pairs if value)
+
+
+def command_line(spec: Json) -> str:
+    """The command that makes this comparison again."""
+    words = ["icl", "compare", spec["task"]]
+    always = ("learners", "k_shot", "episodes", "queries", "model", "seed")
+    for f in fields(ComparisonSpec):
+        value = spec[f.name]
+        if f.name == "task" or (value == f.default and f.name not in always):
+            continue
+        words += [f"--{f.name.replace('_', '-')}", ",".join(map(str, value)) if isinstance(value, list) else str(value)]
+    return shlex.join(words)
+
+
+def provenance(resolved: Json, environment: Json, spec_sha256: str) -> Pairs:
+    """What the run was made with; what is unknown is left out."""
+    model, engine = environment["model"], environment["engine"]
+    packages = ", ".join(f"{name} {version}" for name, version in environment["packages"].items() if version)
+    pairs = (
+        ("Model", f"{model['name']}: {model['description']}"),
+        ("Model notes", "; ".join(model["notes"])),
+        ("Model fingerprint", resolved["model_fingerprint"]),
+        *((f"Data of {d['task']}", f"{d['source']} ({d['licence']}), fingerprint {d['fingerprint'][:16]}") for d in environment["data"]),
+        ("Templates", "; ".join(f"{task}: {t['name']} {t['sha256'][:16]}" for task, t in environment["templates"].items())),
+        ("Episodes sha256", resolved["episodes_sha256"]),
+        ("Spec sha256", spec_sha256),
+        ("Device", f"{environment['device']} ({environment['device_name']})"),
+        ("Precision", f"{environment['dtype']} for the language model in every method; heads in float64"),
+        ("Engine", f"{engine['back_end']}, {engine['path']}"),
+        ("Engine notes", "; ".join(engine["notes"])),
+        ("Platform", f"{environment['platform']}, Python {environment['python']}"),
+        ("Packages", packages),
+        ("Git revision", environment.get("git_revision") or ""),
+    )
+    return tuple((name, str(value)) for name, value in pairs if value)

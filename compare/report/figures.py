@@ -1,0 +1,66 @@
+"""The charts of a comparison: accuracy by learner, and paired differences to in-context learning; one of each per K."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from compare.report.facts import Json, signed
+from icl.report import charts
+from icl.report.facts import number
+from icl.report.figures import Figure, Table
+
+
+def accuracy_figures(summary: Json, episodes: Sequence[str], chance: float) -> list[Figure]:
+    """Per K: each episode a circle, the mean with its interval."""
+    out = []
+    for k, rows in _by_k(summary).items():
+        values = {row["learner"]: row["accuracy"] for row in rows}
+        spec = _strip(values, episodes, list(values), "Accuracy", chance)
+        label = f"Accuracy with K = {k}: " + "; ".join(f"{name} {number(of['mean'])}" for name, of in values.items())
+        out.append(Figure(f"accuracy-{k}", _title(summary, k), label, spec, _numbers(values, episodes, number)))
+    return out
+
+
+def difference_figures(summary: Json, episodes: Sequence[str]) -> list[Figure]:
+    """Per K: accuracy minus that of in-context learning in the same episode. Empty without in-context learning."""
+    out = []
+    for k, rows in _by_k(summary).items():
+        values = {row["learner"]: row["difference_to_in_context"] for row in rows if row["difference_to_in_context"]}
+        if not values:
+            continue
+        spec = _strip(values, episodes, [row["learner"] for row in rows], "Accuracy minus that of in-context", None)
+        zero = {"x": {"field": "zero", "type": "quantitative"}}
+        spec["layer"].insert(0, {"data": {"values": [{"zero": 0}]}, "mark": {"type": "rule", "style": "reference"}, "encoding": zero})
+        label = f"Difference to in-context with K = {k}: " + "; ".join(f"{name} {signed(of['mean'])}" for name, of in values.items())
+        out.append(Figure(f"difference-{k}", _title(summary, k), label, spec, _numbers(values, episodes, signed)))
+    return out
+
+
+def _by_k(summary: Json) -> dict[int, list[Json]]:
+    out: dict[int, list[Json]] = {}
+    for row in summary["rows"]:
+        out.setdefault(row["k_shot"], []).append(row)
+    return out
+
+
+def _title(summary: Json, k: int) -> str:
+    return f"K = {k}" if len(_by_k(summary)) > 1 else ""
+
+
+def _strip(values: dict[str, Json], episodes: Sequence[str], learners: Sequence[str], title: str, guess: float | None) -> dict[str, Any]:
+    points, means = [], []
+    for name, of in values.items():
+        low, high = of["ci95"] or (None, None)
+        means.append({"group": name, "mean": of["mean"], "low": low, "high": high})
+        points += [{"group": name, "episode": e, "value": v} for e, v in zip(episodes, of["per_episode"], strict=True)]
+    spec = charts.strip(points, means, list(values), title, guess)
+    for layer in spec["layer"]:  # a learner has one colour on the whole page, whichever learners a chart shows
+        if "color" in layer["encoding"]:
+            layer["encoding"]["color"]["scale"]["domain"] = list(learners)
+    return spec
+
+
+def _numbers(values: dict[str, Json], episodes: Sequence[str], write: Any) -> Table:
+    rows = [(episode, *(write(of["per_episode"][i]) for of in values.values())) for i, episode in enumerate(episodes)]
+    return Table(("Episode", *values), (*rows, ("mean", *(write(of["mean"]) for of in values.values()))))

@@ -1,0 +1,85 @@
+"""`report.html` of a comparison: one self-contained page. A pure view of the files in the run's directory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from compare.report import facts, figures
+from icl.report.embed import render
+from icl.report.facts import Pairs, seconds
+from icl.report.figures import Figure, Table, specs
+from icl.runs.store import read_json
+
+HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Page:
+    """Everything that the template prints."""
+
+    run: str
+    task: str
+    model: str
+    labels: tuple[str, ...]
+    split: str
+    n_episodes: int
+    n_queries: int
+    lead: list[str]
+    may_conclude: str
+    may_not_conclude: str
+    rows: list[facts.Row]
+    accuracy: list[Figure]
+    differences: list[Figure]
+    prefix: Table | None
+    search: Table
+    budget: Pairs
+    failures: list[tuple[str, str, str]]
+    """Learner and K, episode, reason."""
+    total_seconds: str
+    phases: Pairs
+    command: str
+    provenance: Pairs
+
+
+def write_report(directory: Path, name: str) -> Path:
+    """Writes `report.html` into the directory of a comparison whose other files are there; `name` is the run's name."""
+    page = build_page(directory, name)
+    path = directory / "report.html"
+    text = render("comparison.html.jinja", specs([*page.accuracy, *page.differences]), page, HERE)
+    path.write_text(text, encoding="utf-8", newline="\n")
+    return path
+
+
+def build_page(directory: Path, name: str) -> Page:
+    """The view of a comparison."""
+    summary, cost, environment, resolved = (read_json(directory / f"{file}.json") for file in ("summary", "cost", "environment", "spec"))
+    run: dict[str, Any] = environment["run"]
+    episodes = [f"e{i:03d}" for i in range(run["n_episodes"])]
+    prefix = facts.prefix_rows(cost)
+    return Page(
+        run=name,
+        task=run["task"],
+        model=run["model"],
+        labels=tuple(run["labels"]),
+        split=run["split"],
+        n_episodes=run["n_episodes"],
+        n_queries=run["n_queries"],
+        lead=facts.lead(summary),
+        may_conclude=facts.may_conclude(summary),
+        may_not_conclude=facts.may_not_conclude(summary, run["n_episodes"]),
+        rows=facts.table_rows(summary, cost),
+        accuracy=figures.accuracy_figures(summary, episodes, 1.0 / len(run["labels"])),
+        differences=figures.difference_figures(summary, episodes),
+        prefix=Table(("", "A query alone", "Kept: once per task", "Kept: per query"), prefix) if prefix else None,
+        search=Table(
+            ("Learner", "K", "Configurations", "Episodes each", "Chosen", "Its accuracy there", "Time of the search"), facts.search_rows(summary, cost)
+        ),
+        budget=facts.budget_pairs(summary),
+        failures=[(f"{row['learner']}, K = {row['k_shot']}", f["episode"], f["reason"]) for row in summary["rows"] for f in row["failures"]],
+        total_seconds=seconds(sum(cost["seconds"].values())),
+        phases=tuple((phase, seconds(value)) for phase, value in cost["seconds"].items()),
+        command=facts.command_line(resolved["spec"]),
+        provenance=facts.provenance(resolved, environment, summary["spec_sha256"]),
+    )

@@ -1,0 +1,83 @@
+"""A comparison as a table on the terminal."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from compare.report import facts
+from compare.run import ComparisonRun
+
+
+def print_comparison(run: ComparisonRun) -> None:
+    """Accuracy, paired difference and cost of every learner at every K, and where the report lies."""
+    console = Console()
+    summary, cost, environment = run.read("summary"), run.read("cost"), run.read("environment")
+    of = environment["run"]
+    console.print(
+        f"[bold]{escape(of['task'])}[/bold] · {escape(of['model'])} · {of['n_episodes']} episodes x {of['n_queries']} queries of the split "
+        f"'{escape(of['split'])}' · {environment['dtype']} on {environment['device']}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    rows = facts.table_rows(summary, cost)
+    console.print(accuracy_table(rows))
+    console.print(cost_table(rows))
+    for line in footnotes(summary, rows):
+        console.print(line, highlight=False, style="dim", markup=False)
+    seconds = ", ".join(f"{name} {value:.1f}" for name, value in cost["seconds"].items())
+    console.print(f"seconds  {seconds}", highlight=False, markup=False)
+    console.print(f"run      {run.dir}", highlight=False, markup=False, soft_wrap=True)
+    console.print(f"report   {run.dir / 'report.html'}", highlight=False, markup=False, soft_wrap=True)
+
+
+def accuracy_table(rows: list[facts.Row]) -> Table:
+    """Accuracy and paired difference: one line per learner and K."""
+    table = _table("K", "accuracy", "95 %", "to in-context", "95 %", "p", "failed")
+    for row in rows:
+        cells = (str(row.k_shot), row.accuracy, row.interval, row.difference, row.difference_interval, row.p_adjusted, str(row.failed or ""))
+        table.add_row(_name(row), *cells)
+    return table
+
+
+def cost_table(rows: list[facts.Row]) -> Table:
+    """Seconds, and below them FLOPs: one entry per learner and K."""
+    table = _table("K", "adapt", "per query", "meta-training", "trainable", "stored")
+    for row in rows:
+        cells = ("\n".join(dict.fromkeys(pair)) for pair in (row.adapt, row.per_query, row.meta_train))
+        table.add_row(_name(row), str(row.k_shot), *cells, row.trainable, row.stored)
+    return table
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("learner", no_wrap=True)
+    for name in columns:
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
+
+
+def _name(row: facts.Row) -> str:
+    return row.learner + ("*" if row.transductive else "")
+
+
+def footnotes(summary: facts.Json, rows: list[facts.Row]) -> list[str]:
+    """What the numbers estimate, and what must be known to read them."""
+    lines = [
+        "mean over episodes, below it the 95 % interval (Student's t); the difference is paired, p after Holm over all contrasts",
+        "cost: seconds, below them computed FLOPs; in-context: one reading of the demonstrations is shared by an episode's queries",
+    ]
+    used = summary["budget"]["related_tasks"]
+    if used:
+        lines.append(f"learners on features saw rows of other tasks ({', '.join(used)}) to scale features, choose settings and train maml")
+    searched = {f"{row['learner']} {len(row['searched'])} x {row['search_episodes']}" for row in summary["rows"] if row["searched"]}
+    if searched:
+        lines.append(f"search, configurations x meta-validation episodes: {', '.join(sorted(searched))}")
+    if any(row.transductive for row in rows):
+        lines.append("* transductive: sees all queries of the episode at once")
+    failures = [f"{row['learner']}, K = {row['k_shot']}, {f['episode']}: {f['reason']}" for row in summary["rows"] for f in row["failures"]]
+    lines.extend(f"failed (counts as chance): {line}" for line in failures[:5])
+    if len(failures) > 5:
+        lines.append(f"and {len(failures) - 5} more failures, in the report")
+    return lines

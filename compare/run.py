@@ -1,0 +1,235 @@
+"""`compare`: a spec in, a run on disk out.
+
+    card → task → episodes.jsonl → features (once) → per K and learner: search on meta-validation → adapt, predict → paired statistics → run
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from compare import meta_tasks, search
+from compare.cost import Meter, PrefixCosts, splits
+from compare.features import FeatureStore
+from compare.learners import LEARNERS, Tools
+from compare.learners.in_context import InContext
+from compare.meta_tasks import MetaEpisodes, Pools
+from compare.play import play
+from compare.prepare import Prepared, prepare
+from compare.results import Result, cost_json, public_rows, summary_json, write_predictions
+from compare.types import ComparisonSpec, LearningEpisode
+from icl.cost import Clock, peak_memory_bytes
+from icl.environment import describe, version
+from icl.events import Events, Quiet
+from icl.models import load_model
+from icl.runs import Draft, is_finished, write_json
+from icl.runs.store import free_directory, read_json
+from tasks import keyed_rng
+from tasks.episodes import write_episodes
+
+
+@dataclass(frozen=True)
+class ComparisonRun:
+    """A finished comparison, read from its directory."""
+
+    dir: Path
+
+    @property
+    def name(self) -> str:
+        """The directory's name."""
+        return self.dir.name
+
+    def read(self, name: str) -> dict[str, Any]:
+        """`spec`, `environment`, `summary` or `cost`. Raises IclError when the file is missing or broken."""
+        return read_json(self.dir / f"{name}.json")
+
+    def to_json(self) -> dict[str, Any]:
+        """What `icl compare --json` prints."""
+        summary, facts = self.read("summary"), self.read("environment")["run"]
+        return {
+            "run": self.name,
+            "dir": str(self.dir),
+            "episodes_sha256": summary["episodes_sha256"],
+            "n_episodes": facts["n_episodes"],
+            "rows": public_rows(summary, self.read("cost")),
+        }
+
+
+def compare(
+    spec: ComparisonSpec,
+    *,
+    out: str | Path = "runs",
+    data_dir: str | Path | None = None,
+    fresh: bool = False,
+    events: Events | None = None,
+) -> ComparisonRun:
+    """Compares learners on the same episodes, and returns the finished run.
+
+    `out` is the directory of runs; `data_dir` a local mirror of hub data. A finished run of the same spec is returned as it is, unless
+    `fresh`. Raises IclError for every mistake of the user's; nothing is written before all learners are done.
+    """
+    events = events or Quiet()
+    clock = Clock()
+    events.phase("data")
+    with clock.phase("prepare"):
+        prepared = prepare(spec, Path(data_dir) if data_dir else None)
+    for note in prepared.related.notes:
+        events.note(note)
+    directory = Path(out) / f"compare-{prepared.task.name}-{prepared.resolved.hash()[:10]}"
+    if is_finished(directory) and not fresh:
+        events.note(f"run {directory.name} is finished already; --fresh makes another")
+        return ComparisonRun(directory)
+    with Draft(directory).locked():
+        return _make(prepared, free_directory(directory), clock, events)
+
+
+def _make(prepared: Prepared, directory: Path, clock: Clock, events: Events) -> ComparisonRun:
+    """Everything that needs the model; the directory appears whole, at the end."""
+    spec = prepared.spec
+    events.phase("load")
+    with clock.phase("load"):
+        tools, meter, environment = _load(prepared)
+    contest = Contest(prepared, tools, meter, clock, events)
+    prefix = contest.check_prompts()
+    contest.compute_features()
+    cells = [(k, name) for k in spec.k_shot for name in LEARNERS if name in spec.learners]
+    events.start(len(cells) * len(prepared.episodes), 0)
+    results = [contest.result(name, k) for k, name in cells]
+    events.phase("report")
+    summary = summary_json(
+        results, prepared.task.name, prepared.resolved.hash(), prepared.resolved.episodes_sha256, contest.budget(results)
+    )
+    cost = cost_json(results, clock.seconds, meter.so_far(), peak_memory_bytes(spec.device), prefix)
+    return _write(prepared, directory, results, environment, summary, cost)
+
+
+def _load(prepared: Prepared) -> tuple[Tools, Meter, dict[str, Any]]:
+    from icl.engine.hf import HFEngine
+
+    spec = prepared.spec
+    loaded = load_model(prepared.source, spec.dtype, spec.device)
+    assert spec.batch_tokens is not None
+    engine = HFEngine(loaded.model, loaded.tokenizer, spec.batch_tokens)
+    store = FeatureStore(engine, loaded.tokenizer, prepared.builders, loaded.context_window)
+    tools = Tools(store, engine, loaded.tokenizer, prepared.builders, loaded.context_window, spec.calibration, spec.meta_steps)
+    return tools, Meter(loaded.model, engine, store), _environment(prepared, engine)
+
+
+@dataclass
+class Contest:
+    """The learners at work on one model in memory."""
+
+    prepared: Prepared
+    tools: Tools
+    meter: Meter
+    clock: Clock
+    events: Events
+
+    def __post_init__(self) -> None:
+        prepared, spec = self.prepared, self.prepared.spec
+        self.pools = Pools(prepared.task, prepared.related.tasks, k_max=max(spec.k_shot), seed=spec.seed)
+        self.episodes = {k: prepared.learning_episodes(k) for k in spec.k_shot}
+        self.meta = {k: self.pools.episodes(k) for k in spec.k_shot}
+
+    def check_prompts(self) -> dict[int, PrefixCosts]:
+        """Raises IclError when the largest K cannot stand in a prompt; K → cost of in-context learning with and without a kept prefix."""
+        if "in-context" not in self.prepared.spec.learners:
+            return {}
+        return {k: self.meter.prefix_costs([self._two_queries(e) for e in self.episodes[k]]) for k in reversed(self.prepared.spec.k_shot)}
+
+    def _two_queries(self, episode: LearningEpisode) -> list[Any]:
+        learner = LEARNERS["in-context"].build(self.tools, LEARNERS["in-context"].grid[0])
+        assert isinstance(learner, InContext)
+        predictor = learner.adapt(episode.support, keyed_rng(self.prepared.spec.seed, "prefix", episode.id))
+        return [predictor.requests(episode.queries[i]) for i in (0, -1)]
+
+    def compute_features(self) -> None:
+        """All texts that a feature learner will read, in one call: sorted by length they pad least."""
+        if not any(LEARNERS[name].uses_features for name in self.prepared.spec.learners):
+            return
+        store = self.meter.store
+        texts = [store.text(task, example.query()) for task, example in self.pools.examples()]
+        for episode in self.episodes[max(self.episodes)]:
+            texts += [*self.meter.support_texts(episode), *self.meter.query_texts(episode)]
+        self.events.phase("features")
+        with self.clock.phase("features"):
+            store.compute(texts, self.events.tokens)
+
+    def result(self, name: str, k: int) -> Result:
+        """One learner at one K: chosen on meta-validation episodes, then played on the test episodes."""
+        family, spec = LEARNERS[name], self.prepared.spec
+        meta = self.meta[k] if family.uses_features else MetaEpisodes((), ())
+        with self.clock.phase("meta-train and search"):
+            chosen = search.choose(family, self.tools, k, meta, spec.seed)
+        played = []
+        for episode in self.episodes[k]:
+            with self.clock.phase("adapt and predict"):
+                played.append(play(chosen.learner, episode, spec.seed, self.meter.so_far))
+            self.events.episode_done()
+        rows = self.meter.features(self.meter.meta_texts(meta.train))
+        spent = (chosen.meta_train_seconds + rows[0], chosen.learner.meta_flops + rows[1])
+        seconds, flops = splits(played, spent, self.meter if family.uses_features else None)
+        return Result(name, k, chosen.learner.transductive, chosen, tuple(played), seconds, flops)
+
+    def budget(self, results: Sequence[Result]) -> dict[str, Any]:
+        """What meta-training and search were allowed, for the report."""
+        return {
+            "related_tasks": [task.name for task in self.prepared.related.tasks],
+            "left_out": list(self.prepared.related.notes),
+            "texts_shared_with_the_task": self.pools.shared,
+            "meta_train_rows_per_label": {name: {y: len(r) for y, r in of.items()} for name, of in self.pools.train.items()},
+            "meta_validation_rows_per_label": {name: {y: len(r) for y, r in of.items()} for name, of in self.pools.validation.items()},
+            "meta_train_episodes": {str(k): len(meta.train) for k, meta in self.meta.items()},
+            "meta_validation_episodes": {str(k): len(meta.validation) for k, meta in self.meta.items()},
+            "queries_per_label": meta_tasks.QUERIES_PER_LABEL,
+            "configurations": {r.learner: max(len(r.chosen.tried), 1) for r in results},
+            "meta_steps": self.prepared.spec.meta_steps,
+        }
+
+
+def _environment(prepared: Prepared, engine: Any) -> dict[str, Any]:
+    spec, task, source = prepared.spec, prepared.task, prepared.source
+    found = describe(spec.device, spec.dtype)
+    return {
+        **found,
+        "packages": {**found["packages"], "scikit-learn": version("scikit-learn")},
+        "engine": {"back_end": "hf", "path": engine.path, "notes": engine.notes},
+        "model": {"name": source.name, "fingerprint": source.fingerprint, "description": source.description, "notes": list(source.notes)},
+        "templates": {name: {"name": b.template.name, "sha256": b.template.sha256} for name, b in prepared.builders.items()},
+        "data": [{"task": t.name, "fingerprint": t.fingerprint, "source": t.source, "licence": t.licence} for t in (task, *prepared.related.tasks)],
+        "run": {
+            "kind": "compare",
+            "task": task.name,
+            "labels": list(task.labels),
+            "model": spec.model,
+            "n_episodes": len(prepared.episodes),
+            "n_queries": len(prepared.episodes[0].query),
+            "split": prepared.episodes[0].query_split,
+        },
+    }
+
+
+def _write(
+    prepared: Prepared, directory: Path, results: Sequence[Result], environment: dict[str, Any], summary: dict[str, Any], cost: dict[str, Any]
+) -> ComparisonRun:
+    """All files in a directory beside the target, which is then moved into place whole."""
+    from compare.report.page import write_report
+
+    scratch = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
+    try:
+        write_json(scratch / "spec.json", prepared.resolved.to_json())
+        write_json(scratch / "environment.json", environment)
+        write_episodes(scratch / "episodes.jsonl", prepared.episodes)
+        write_predictions(scratch / "predictions.parquet", results)
+        write_json(scratch / "summary.json", summary)
+        write_json(scratch / "cost.json", cost)
+        write_report(scratch, directory.name)
+        scratch.chmod(0o755)
+        scratch.rename(directory)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return ComparisonRun(directory)

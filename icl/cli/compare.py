@@ -1,0 +1,70 @@
+"""`icl compare`: the same episodes, in the context or in the weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from icl.cli.options import DataDir, Debug, Json, Out, names, print_json
+from tasks.errors import IclError
+
+
+def command(
+    task: Annotated[str, typer.Argument(help="A classification task of the library ('icl tasks list'), or the path of a card (.yaml).")],
+    learners: Annotated[
+        str, typer.Option(help="Comma-separated: in-context, linear-probe, protonet, maml.")
+    ] = "in-context,linear-probe,protonet,maml",
+    k_shot: Annotated[str, typer.Option("--k-shot", help="Support examples per label, comma-separated: 1,4.")] = "4",
+    episodes: Annotated[int, typer.Option(help="Independent draws of support and queries.")] = 10,
+    queries: Annotated[int, typer.Option(help="Queries per episode.")] = 100,
+    model: Annotated[str, typer.Option(help="Builtin, local directory, GGUF file or hub id.")] = "builtin:smollm2-135m",
+    template: Annotated[str, typer.Option(help="Template name or .jinja file. [default: the task's own]")] = "",
+    calibration: Annotated[str, typer.Option(help="Of in-context learning: none, contextual, domain-context or batch.")] = "none",
+    seed: Annotated[int, typer.Option(help="Keys every random stream.")] = 0,
+    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    batch_tokens: Annotated[int | None, typer.Option(help="Tokens of one forward pass. [default: by device]")] = None,
+    meta_steps: Annotated[int, typer.Option(help="Outer steps of maml.")] = 300,
+    data_dir: DataDir = None,
+    out: Out = Path("runs"),
+    fresh: Annotated[bool, typer.Option("--fresh", help="Make another run even if this one is finished.")] = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Compare ways to learn a task from K examples per label: accuracy, paired differences to in-context learning, cost."""
+    from compare.report.terminal import print_comparison
+    from compare.run import compare
+    from compare.types import ComparisonSpec
+    from icl.cli.progress import Watcher
+
+    spec = ComparisonSpec(
+        task=task,
+        learners=names(learners),
+        k_shot=counts(k_shot),
+        episodes=episodes,
+        queries=queries,
+        model=model,
+        template=template,
+        calibration=calibration,
+        seed=seed,
+        dtype=dtype,
+        device=device,
+        batch_tokens=batch_tokens,
+        meta_steps=meta_steps,
+    )
+    with Watcher() as watcher:
+        run = compare(spec, out=out, data_dir=data_dir, fresh=fresh, events=watcher)
+    if json:
+        print_json(run.to_json())
+    else:
+        print_comparison(run)
+
+
+def counts(value: str) -> tuple[int, ...]:
+    """`1,4` → (1, 4). Raises IclError for anything but positive whole numbers."""
+    parts = names(value)
+    if not parts or not all(part.isdigit() and int(part) >= 1 for part in parts):
+        raise IclError(f"--k-shot must be positive whole numbers with commas between them, but is '{value}'; for example --k-shot 1,4")
+    return tuple(int(part) for part in parts)

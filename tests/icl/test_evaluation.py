@@ -1,0 +1,306 @@
+"""The main job end to end, with a tiny random model and a task of one's own: results, files, repetition, interruption, mistakes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import icl
+from icl import RunSpec, evaluate
+from icl.events import Quiet
+from icl.runs import Run
+from icl.runs.show import exported
+from tasks import IclError
+
+REPOSITORY = Path(icl.__file__).resolve().parent.parent
+
+
+@pytest.fixture()
+def spec(own_task: Path, tiny_model_dir: Path) -> RunSpec:
+    return RunSpec(str(own_task), model=str(tiny_model_dir), shots=3, episodes=3, queries=8, dtype="float32", device="cpu")
+
+
+def files(run: Run) -> set[str]:
+    return {path.name for path in run.dir.iterdir()}
+
+
+def test_a_run_has_its_files_and_says_what_the_issue_promises(spec: RunSpec, tmp_path: Path) -> None:
+    run = evaluate(spec, out=tmp_path / "runs")
+    assert files(run) == {
+        "spec.json", "environment.json", "episodes.jsonl", "predictions.parquet", "content_free.parquet", "prompts.parquet",
+        "summary.json", "cost.json", "report.html",
+    }  # fmt: skip
+    assert set(run.summary) == {"spec_sha256", "metrics"}
+    assert list(run.summary["metrics"]) == ["none", "contextual", "domain-context", "batch"]
+    printed = run.to_json()
+    assert {"run", "dir", "task", "model", "n_episodes", "n_queries", "metrics", "cost"} == set(printed)
+    accuracy = printed["metrics"]["none"]["accuracy"]
+    assert len(accuracy["per_episode"]) == 3
+    assert accuracy["mean"] == pytest.approx(np.mean(accuracy["per_episode"]))
+    assert accuracy["ci95"][0] < accuracy["mean"] < accuracy["ci95"][1] or len(set(accuracy["per_episode"])) == 1
+    assert accuracy["bootstrap95"] is None, "there are fewer than 20 episodes"
+    cost = printed["cost"]
+    assert 0 < cost["tokens_unique"] < cost["tokens_total"]
+    assert cost["flops"] > 0
+    assert {"load", "plan", "score"} <= set(cost["seconds"])
+    json.dumps(printed, allow_nan=False)
+
+
+def test_predictions_hold_raw_scores_from_which_the_accuracy_can_be_made_again(spec: RunSpec, tmp_path: Path) -> None:
+    run = evaluate(spec, out=tmp_path)
+    rows = run.table("predictions")
+    assert len(rows) == 3 * 8 * 2
+    right = 0
+    for start in range(0, len(rows), 2):
+        pair = rows[start : start + 2]
+        best = max(pair, key=lambda row: row["logprob"])
+        assert best["candidate"] == pair[0]["predicted"]
+        right += best["candidate"] == best["target"]
+    assert run.summary["metrics"]["none"]["accuracy"]["mean"] == pytest.approx(right / 24)
+
+
+def test_exported_scores_equal_a_plain_forward_pass(spec: RunSpec, tmp_path: Path, tiny_model_dir: Path, tiny_tokenizer: Any) -> None:
+    """From the exported record alone, without our code: the whole text, its tokens, the model's own forward in float32."""
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(tiny_model_dir, dtype=torch.float32).eval()
+    records = list(exported(evaluate(spec, out=tmp_path), tiny_tokenizer))
+    assert len(records) == 48
+    for record in records:
+        ids = tiny_tokenizer(record["text"])["input_ids"]
+        assert ids == record["token_ids"]
+        assert record["text"][slice(*record["span"])] in {" negative", " positive"}
+        with torch.inference_mode():
+            log_probs = model(torch.tensor([ids])).logits[0].log_softmax(-1)
+        start = record["scored_from"]
+        total = sum(log_probs[t - 1, ids[t]].item() for t in range(start, len(ids)))
+        assert record["logprob"] == pytest.approx(total, abs=1e-4 * (len(ids) - start))
+
+
+def test_the_same_spec_finds_the_finished_run(spec: RunSpec, tmp_path: Path) -> None:
+    class Listening(Quiet):
+        said: list[str] = []  # noqa: RUF012
+
+        def note(self, text: str) -> None:
+            self.said.append(text)
+
+    first = evaluate(spec, out=tmp_path)
+    stamp = (first.dir / "summary.json").stat().st_mtime_ns
+    again = evaluate(spec, out=tmp_path, events=Listening())
+    assert again.dir == first.dir
+    assert (first.dir / "summary.json").stat().st_mtime_ns == stamp
+    assert "is finished already; --fresh makes another" in Listening.said[0]
+    fresh = evaluate(spec, out=tmp_path, fresh=True)
+    assert fresh.dir.name == first.dir.name + "-2"
+    assert (fresh.dir / "summary.json").read_bytes() == (first.dir / "summary.json").read_bytes()
+
+
+def test_another_process_gives_the_same_bytes(spec: RunSpec, tmp_path: Path) -> None:
+    here = evaluate(spec, out=tmp_path / "here")
+    code = (
+        "import json, sys\nfrom icl import RunSpec, evaluate\n"
+        "run = evaluate(RunSpec.from_json(json.loads(sys.argv[1])), out=sys.argv[2])\nprint(run.dir)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "PYTHONHASHSEED": "77"}
+    arguments = [sys.executable, "-c", code, json.dumps(spec.to_json()), str(tmp_path / "there")]
+    done = subprocess.run(arguments, capture_output=True, text=True, env=environment, check=True)
+    there = Path(done.stdout.strip().splitlines()[-1])
+    for name in ("summary.json", "spec.json", "episodes.jsonl", "predictions.parquet"):
+        assert (here.dir / name).read_bytes() == (there / name).read_bytes(), name
+
+
+def test_another_batch_size_moves_scores_by_less_than_1e_4(spec: RunSpec, tmp_path: Path) -> None:
+    one = evaluate(replace(spec, batch_tokens=16), out=tmp_path)
+    other = evaluate(replace(spec, batch_tokens=4096), out=tmp_path)
+    assert one.name != other.name, "the chunk plan is part of the spec"
+    for a, b in zip(one.table("predictions"), other.table("predictions"), strict=True):
+        assert a["logprob"] == pytest.approx(b["logprob"], abs=1e-4 * a["tokens"])
+
+
+def test_a_run_that_is_interrupted_keeps_finished_episodes_and_ends_in_the_same_bytes(spec: RunSpec, tmp_path: Path) -> None:
+    class Interrupting(Quiet):
+        done = 0
+
+        def episode_done(self) -> None:
+            self.done += 1
+            if self.done == 2:
+                raise KeyboardInterrupt
+
+    whole = evaluate(spec, out=tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt, match="continues"):
+        evaluate(spec, out=tmp_path / "cut", events=Interrupting())
+    directory = tmp_path / "cut" / whole.name
+    assert sorted(p.name for p in (directory / "partial").iterdir()) == ["e000", "e001"]
+    assert not (directory / "summary.json").exists()
+    resumed = evaluate(spec, out=tmp_path / "cut")
+    assert (resumed.dir / "summary.json").read_bytes() == (whole.dir / "summary.json").read_bytes()
+    assert files(resumed) == files(whole)
+
+
+def test_episodes_can_be_handed_on(spec: RunSpec, tmp_path: Path) -> None:
+    first = evaluate(spec, out=tmp_path / "a")
+    second = evaluate(replace(spec, seed=9, episodes=1, queries=2), out=tmp_path / "b", episodes=first.dir / "episodes.jsonl")
+    assert (second.dir / "episodes.jsonl").read_bytes() == (first.dir / "episodes.jsonl").read_bytes()
+    assert second.to_json()["n_episodes"] == 3
+
+
+@pytest.mark.parametrize("selector", ["balanced", "knn", "bm25", "fixed"])
+def test_every_selector_runs(spec: RunSpec, tmp_path: Path, selector: str) -> None:
+    run = evaluate(replace(spec, selector=selector, episodes=2, queries=4), out=tmp_path)
+    shown = {tuple(row["demonstrations"]) for row in run.table("prompts")}
+    assert all(len(ids) == 3 for ids in shown)
+    assert len(shown) == {"balanced": 2, "fixed": 1}.get(selector, len(shown))
+    if selector in {"knn", "bm25"}:
+        assert len(shown) > 2, "each query has demonstrations of its own"
+        free = run.table("content_free")
+        assert {row["belongs_to"] for row in free} == {row["query"] for row in run.table("prompts")}
+
+
+def test_twenty_episodes_have_a_bootstrap(spec: RunSpec, tmp_path: Path) -> None:
+    run = evaluate(replace(spec, episodes=20, queries=4, shots=1, calibration=("none",)), out=tmp_path)
+    low, high = run.summary["metrics"]["none"]["accuracy"]["bootstrap95"]
+    assert low < run.summary["metrics"]["none"]["accuracy"]["mean"] < high
+
+
+def test_one_episode_has_no_interval(spec: RunSpec, tmp_path: Path) -> None:
+    run = evaluate(replace(spec, episodes=1), out=tmp_path)
+    assert run.summary["metrics"]["none"]["accuracy"]["ci95"] is None
+
+
+def test_prompts_over_the_window_drop_whole_demonstrations_when_asked(spec: RunSpec, tmp_path: Path) -> None:
+    long = replace(spec, shots=20, episodes=1, queries=3, calibration=("none",))
+    with pytest.raises(IclError, match="--overflow drop to leave out whole demonstrations"):
+        evaluate(long, out=tmp_path)
+    assert not list(tmp_path.glob("my-sentiment-*")), "nothing is written"
+    run = evaluate(replace(long, overflow="drop"), out=tmp_path)
+    for row in run.table("prompts"):
+        assert row["dropped"] > 0
+        assert row["dropped"] + len(row["demonstrations"]) == 20
+        assert row["context"].startswith("Text: "), "no demonstration is cut in the middle"
+
+
+def test_scores_that_are_no_numbers_are_refused(spec: RunSpec, tmp_path: Path, tiny_model_dir: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    for path in tiny_model_dir.iterdir():
+        (broken / path.name).write_bytes(path.read_bytes())
+    weights = load_file(broken / "model.safetensors")
+    weights["model.norm.weight"][:] = float("nan")
+    save_file(weights, broken / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(IclError, match="scores must be finite numbers"):
+        evaluate(replace(spec, model=str(broken)), out=tmp_path / "runs")
+
+
+GENERATION = """\
+name: my-words
+kind: generation
+description: Past tenses.
+source: {type: files, path: words.csv}
+splits:
+  demonstration: {from: all, part: 0-50}
+  test: {from: all, part: 50-100}
+inputs: {input: verb}
+target: past
+distractors: 3
+max_new_tokens: 4
+stop: ["\\n"]
+metrics: [exact_match, token_f1]
+template: word-plain
+licence: CC0-1.0
+citation: made up for a test
+"""
+
+
+def test_generation_is_scored_as_text_and_as_choices(spec: RunSpec, tmp_path: Path) -> None:
+    verbs = "walk talk jump look call ask help turn start show play move live work seem open wait stay pull push".split()
+    lines = ["verb,past", *(f"{verb},{verb}ed" for verb in verbs)]
+    (tmp_path / "words.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    card = tmp_path / "my_words.yaml"
+    card.write_text(GENERATION, encoding="utf-8")
+    run = evaluate(replace(spec, task=str(card), episodes=2, queries=4), out=tmp_path)
+    assert set(run.summary["metrics"]) == {"none"}
+    assert set(run.summary["metrics"]["none"]) == {"exact_match", "token_f1", "accuracy", "nll", "ece"}
+    rows = run.table("predictions")
+    written = [row for row in rows if row["candidate"] == ""]
+    assert len(written) == 8
+    assert all(row["logprob"] is None and row["answers"] == [row["target"]] for row in written)
+    assert len(rows) - len(written) == 8 * 4
+
+
+def test_a_multiple_choice_card(spec: RunSpec, tmp_path: Path) -> None:
+    rows = [{"question": f"what is {a} + 1?", "choices": [str(a + 1), str(a), str(a + 7)], "answer": "A"} for a in range(40)]
+    (tmp_path / "sums.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    card = tmp_path / "sums.yaml"
+    card.write_text(
+        "name: sums\nkind: multiple_choice\ndescription: Sums.\nsource: {type: files, path: sums.jsonl}\n"
+        "splits:\n  demonstration: {from: all, part: 0-50}\n  test: {from: all, part: 50-100}\n"
+        "inputs: {question: question}\nchoices: {texts: choices}\ntarget: answer\n"
+        "metrics: [accuracy]\ntemplate: qa-cloze\nlicence: CC0-1.0\ncitation: made up\n",
+        encoding="utf-8",
+    )
+    cloze = evaluate(replace(spec, task=str(card), episodes=2, queries=5), out=tmp_path)
+    assert set(cloze.summary["metrics"]) == {"none"}
+    letters = evaluate(replace(spec, task=str(card), template="qa-letters", episodes=2, queries=5), out=tmp_path)
+    assert set(letters.summary["metrics"]) == {"none", "contextual", "domain-context", "batch"}
+    assert "label_bias" in letters.summary["metrics"]["batch"]
+    with pytest.raises(IclError, match="calibration 'batch' needs the same candidates for every query"):
+        evaluate(replace(spec, task=str(card), calibration=("batch",), queries=5), out=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"template": "sentiment-plan"}, "unknown template 'sentiment-plan': did you mean sentiment-plain"),
+        ({"selector": "knm"}, "unknown selector 'knm': did you mean knn"),
+        ({"calibration": ("batsh",)}, "unknown calibration 'batsh': did you mean batch"),
+        ({"model": "builtin:smollm"}, "unknown model 'builtin:smollm'"),
+        ({"model": "./nowhere"}, "unknown model './nowhere'"),
+        ({"model": "nobody/nothing"}, "is not on this machine and the hub cannot be reached"),
+        ({"dtype": "float8"}, "unknown dtype 'float8'"),
+        ({"device": "toaster"}, "--device must be auto, cpu, cuda or cuda:N"),
+        ({"queries": 1000}, "--queries"),
+        ({"shots": 500}, "--shots"),
+        ({"split": "demonstration"}, "demonstrations would come from the evaluated rows"),
+        ({"split": "validation"}, "validation"),
+        ({"template": "boolq-plain"}, "needs the fields passage, question"),
+        ({"pool": 10_000}, "10000"),
+    ],
+)
+def test_mistakes_are_one_line_and_write_nothing(spec: RunSpec, tmp_path: Path, change: dict[str, Any], message: str) -> None:
+    with pytest.raises(IclError) as caught:
+        evaluate(replace(spec, **change), out=tmp_path / "runs")
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "runs").exists() or not any((tmp_path / "runs").glob("*/*"))
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"shots": -1}, "shots >= 0 must hold, but got -1"),
+        ({"episodes": 0}, "episodes >= 1"),
+        ({"queries": 0}, "queries >= 1"),
+        ({"overflow": "cut"}, "unknown overflow policy 'cut'"),
+        ({"shots": 9, "pool": 4}, "shots <= pool must hold"),
+    ],
+)
+def test_a_spec_checks_itself(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(IclError) as caught:
+        RunSpec("movie-sentiment", **values)
+    assert message in str(caught.value)
+
+
+def test_a_spec_survives_its_json() -> None:
+    spec = RunSpec("t", calibration=("batch", "none"), shots=3)
+    assert RunSpec.from_json(json.loads(json.dumps(spec.to_json()))) == spec

@@ -1,0 +1,115 @@
+"""Whole prompts: golden texts, spans, label words, chat turns."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from prompts import PromptBuilder, load_template, parse_template
+from prompts.chat import chat_renderer
+from prompts.types import Template
+from tasks.errors import IclError
+from tasks.types import Example, Query, Task
+
+
+def make_task(
+    kind: str = "classification", fields: tuple[str, ...] = ("text",), labels: tuple[str, ...] = ("negative", "positive")
+) -> Task:
+    return Task(
+        name="toy", kind=kind, description="A toy.", fields=fields, labels=labels, label_words={label: label for label in labels}, splits={},
+        default_template="sentiment-plain", metrics=("accuracy",), licence="CC0-1.0", citation="", source="here", fingerprint="f",
+    )  # type: ignore[arg-type]  # fmt: skip
+
+
+SHOWN = [Example("a", {"text": "great fun"}, "positive"), Example("b", {"text": "so dull"}, "negative")]
+
+
+def test_golden_prompt_and_span() -> None:
+    builder = PromptBuilder(load_template("sentiment-plain"), make_task())
+    query = Query("q", {"text": "hm  "})
+    prompts = builder.prompts(SHOWN, query, builder.verbalizer.candidates(query))
+    context = "Text: great fun\nSentiment: positive\n\nText: so dull\nSentiment: negative\n\nText: hm  \nSentiment:"
+    assert [p.text for p in prompts] == [context + " negative", context + " positive"]
+    assert [p.text[slice(*p.span)] for p in prompts] == [" negative", " positive"]
+    assert [p.candidate for p in prompts] == ["negative", "positive"]
+    assert prompts[0].demonstrations == ("a", "b")
+
+
+def test_instruction_stands_first_and_names_the_label_words() -> None:
+    builder = PromptBuilder(load_template("sentiment-instruct"), make_task())
+    assert builder.context([], Query("q", {"text": "x"})) == (
+        "Decide whether the sentiment of each text is negative or positive.\n\nText: x\nSentiment:"
+    )
+
+
+def test_a_template_may_offer_other_label_words() -> None:
+    source = "---\nlabel_words: {negative: bad, positive: good}\n---\n{% block query %}{{ text }} is{% endblock %}"
+    builder = PromptBuilder(parse_template(source, "mine"), make_task())
+    assert builder.context(SHOWN[:1], Query("q", {"text": "x"})) == "great fun is good\n\nx is"
+
+
+def test_label_words_must_cover_the_labels_and_differ() -> None:
+    missing = "---\nlabel_words: {negative: bad}\n---\n{% block query %}{{ text }}{% endblock %}"
+    with pytest.raises(IclError, match="none for positive"):
+        PromptBuilder(parse_template(missing, "mine"), make_task())
+    same = "---\nlabel_words: {negative: bad, positive: bad}\n---\n{% block query %}{{ text }}{% endblock %}"
+    with pytest.raises(IclError, match="must differ"):
+        PromptBuilder(parse_template(same, "mine"), make_task())
+
+
+def test_choices_as_text_and_as_letters() -> None:
+    task = make_task("multiple_choice", ("question",), ())
+    query = Query("q", {"question": "2 + 2?"}, ("3", "4"))
+    example = Example("e", {"question": "1 + 1?"}, "B", ("1", "2"))
+    cloze = PromptBuilder(load_template("qa-cloze"), task)
+    assert [p.text for p in cloze.prompts([example], query, cloze.verbalizer.candidates(query))] == [
+        f"Question: 1 + 1?\nAnswer: 2\n\nQuestion: 2 + 2?\nAnswer: {answer}" for answer in ("3", "4")
+    ]
+    letters = PromptBuilder(load_template("qa-letters"), task)
+    assert letters.context([example], query) == "1 + 1?\nA. 1\nB. 2\nAnswer: B\n\n2 + 2?\nA. 3\nB. 4\nAnswer:"
+    assert [(c.label, c.text) for c in letters.verbalizer.candidates(query)] == [("A", "A"), ("B", "B")]
+
+
+def test_template_and_task_must_fit() -> None:
+    with pytest.raises(IclError, match="needs the field question"):
+        PromptBuilder(load_template("boolq-plain"), make_task(fields=("passage",)))
+    with pytest.raises(IclError, match="the task's own default is 'sentiment-plain'"):
+        PromptBuilder(load_template("qa-cloze"), make_task())
+
+
+class ChatTokenizer:
+    """Writes turns as <role>content</role>; refuses a system turn when told to."""
+
+    chat_template = "yes"
+
+    def __init__(self, system: bool) -> None:
+        self.system = system
+
+    def apply_chat_template(self, messages: list[dict[str, str]], tokenize: bool, add_generation_prompt: bool) -> str:
+        from jinja2 import TemplateError
+
+        if not self.system and messages[0]["role"] == "system":
+            raise TemplateError("no system turn")
+        return "".join(f"<{m['role']}>{m['content']}" for m in messages) + "<assistant>"
+
+
+@pytest.mark.parametrize(("system", "start"), [(True, "<system>{i}<user>Text: great fun"), (False, "<user>{i}\n\nText: great fun")])
+def test_chat_turns(system: bool, start: str) -> None:
+    template: Template = load_template("sentiment-instruct")
+    builder = PromptBuilder(template, make_task(), chat_renderer(ChatTokenizer(system)))
+    query = Query("q", {"text": "x"})
+    prompt: Any = builder.prompts(SHOWN[:1], query, builder.verbalizer.candidates(query))[1]
+    instruction = "Decide whether the sentiment of each text is negative or positive."
+    expected = start.format(i=instruction) + "\nSentiment:<assistant>positive<user>Text: x\nSentiment:<assistant>positive"
+    assert prompt.text == expected
+    assert prompt.text[slice(*prompt.span)] == "positive"
+    assert prompt.add_special_tokens is False
+
+
+def test_chat_needs_a_chat_template() -> None:
+    class Plain:
+        chat_template = None
+
+    with pytest.raises(IclError, match="leave --chat out"):
+        chat_renderer(Plain())

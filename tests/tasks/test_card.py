@@ -1,0 +1,160 @@
+"""Task cards: what is accepted, and that every complaint is one line with file and line number."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tasks.card import TaskCard
+from tasks.cardfile import MAX_BYTES, load_card
+from tasks.errors import IclError
+from tasks.load import LIBRARY, library_names
+
+GOOD = """\
+name: reviews
+kind: classification
+description: Is a review good or bad?
+source:
+  type: files
+  path: reviews.csv
+splits:
+  demonstration: {from: all, part: 0-60}
+  test: {from: all, part: 60-100}
+inputs:
+  text: body
+target: stars
+labels:
+  bad: bad
+  good: good
+"""
+
+
+def card_file(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "my_task.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def complaint(tmp_path: Path, text: str) -> str:
+    path = card_file(tmp_path, text)
+    with pytest.raises(IclError) as caught:
+        load_card(path)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert message.startswith(str(path))
+    return message.removeprefix(str(path)).removeprefix(":")
+
+
+def test_good_card(tmp_path: Path) -> None:
+    card = load_card(card_file(tmp_path, GOOD))
+    assert card.name == "reviews"
+    assert list(card.labels) == ["bad", "good"]
+    assert card.inputs == {"text": ("body",)}
+    assert card.splits["test"].of("hub").bounds == (60, 100)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("labels:", "lables:", "13: unknown key 'lables', did you mean 'labels'?"),
+        ("  path: reviews.csv", "  pth: reviews.csv", "6: unknown key 'pth', did you mean 'path'?"),
+        ("description: Is a review good or bad?\n", "", "1: missing key 'description'"),
+        ("  type: files\n", "", "4: missing key 'type' in 'source': one of hub, files, package, generator"),
+        ("type: files", "type: hub\n  repo: a/b", "7: unknown key 'path', known: type, repo, config, revision, mirror"),
+        ("part: 0-60", "prt: 0-60", "8: unknown key 'prt', did you mean 'part'?"),
+        ("{from: all, part: 0-60}", "{part: 0-60}", "8: missing key 'from' in 'demonstration'"),
+        ("part: 60-100", "part: 50-100", "7: splits must not share rows"),
+        ("part: 60-100", "part: 100-60", "9: part must be two percents in rising order"),
+        ("demonstration: {from", "test: {from", "9: key 'test' stands twice (first on line 8)"),
+        ("kind: classification", "kind: clasification", "2: kind: input should be 'classification'"),
+        ("  good: good", "  good: bad", "13: labels must have label words that differ"),
+        ("  bad: bad\n  good: good", "  bad: bad", "13: labels must list at least two labels"),
+        ("  good: good", "  good: yes", "15: good: must be text, but YAML reads an unquoted yes/no"),
+        (
+            "target: stars",
+            "target: {field: stars, at_least: {god: 1}}",
+            "13: labels must list every label that the card names, but not god",
+        ),
+        ("target: stars\n", "", "1: target is missing"),
+        ("target: stars", "target: [", ": not valid YAML"),
+        ("name: reviews", "name: re views", "1: name: string should match pattern"),
+        ("name: reviews", "name: 'a\tb\n", "not valid YAML"),
+    ],
+)
+def test_complaints_name_the_line(tmp_path: Path, old: str, new: str, expected: str) -> None:
+    assert old in GOOD
+    assert expected in complaint(tmp_path, GOOD.replace(old, new))
+
+
+def test_more_than_one_complaint_is_counted(tmp_path: Path) -> None:
+    assert complaint(tmp_path, GOOD.replace("labels:", "lables:").replace("inputs:", "input:")).endswith("(and 2 more)")
+
+
+def test_aliases_are_refused(tmp_path: Path) -> None:
+    bomb = "a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n"
+    assert "2: YAML aliases (*a) are not allowed" in complaint(tmp_path, bomb)
+
+
+def test_deep_nesting_is_refused_before_it_exhausts_the_stack(tmp_path: Path) -> None:
+    assert "nest at most" in complaint(tmp_path, "a: " + "[" * 100_000)
+
+
+def test_size_is_bounded(tmp_path: Path) -> None:
+    assert f"at most {MAX_BYTES} bytes" in complaint(tmp_path, "# " + "x" * MAX_BYTES)
+
+
+def test_python_tags_are_refused(tmp_path: Path) -> None:
+    assert "1: not valid YAML" in complaint(tmp_path, "name: !!python/object/apply:os.getcwd []\n")
+
+
+def test_wrong_encoding_names_the_line(tmp_path: Path) -> None:
+    path = tmp_path / "card.yaml"
+    path.write_bytes(b"name: x\ndescription: caf\xe9\n")
+    with pytest.raises(IclError, match=r"card\.yaml:2: a task card must be UTF-8, but byte 0xe9 is not"):
+        load_card(path)
+
+
+@pytest.mark.parametrize("text", ["", "- a\n", "just text\n"])
+def test_a_card_is_a_mapping(tmp_path: Path, text: str) -> None:
+    assert "a task card must be a mapping" in complaint(tmp_path, text)
+
+
+def test_choices_in_one_of_two_ways(tmp_path: Path) -> None:
+    text = GOOD.replace("kind: classification", "kind: multiple_choice").split("labels:", maxsplit=1)[0]
+    assert "choices must be given for kind multiple_choice" in complaint(tmp_path, text)
+    assert "give either 'texts'" in complaint(tmp_path, text + "choices: {texts: a, correct: b}\n")
+    assert load_card(card_file(tmp_path, text + "choices: options\n")).choices is not None
+
+
+def test_answer_pattern_needs_a_group(tmp_path: Path) -> None:
+    text = GOOD.replace("kind: classification", "kind: generation").split("labels:", maxsplit=1)[0]
+    assert "answer_pattern must have a group" in complaint(tmp_path, text + "answer_pattern: '[0-9]+'\n")
+    assert "13: answer_pattern is not a regular expression" in complaint(tmp_path, text + "answer_pattern: '('\n")
+
+
+@pytest.fixture(scope="module")
+def library() -> dict[str, TaskCard]:
+    return {name: load_card(LIBRARY / f"{name}.yaml") for name in library_names()}
+
+
+def test_library_is_complete(library: dict[str, TaskCard]) -> None:
+    asked = """movie-sentiment product-sentiment editorial-sentiment tweet-sentiment country-capital country-region past-tense plural
+    element-symbol sst2 sst5 rotten_tomatoes trec ag_news dbpedia_14 rte cb boolq wic financial_phrasebank sms_spam banking77 clinc_oos
+    gsm8k arc_easy arc_challenge openbookqa commonsense_qa mmlu truthful_qa"""
+    assert set(asked.split()) <= set(library)
+    for name, card in library.items():
+        assert card.name == name
+        assert card.licence != "not stated"
+        assert card.citation != "not stated"
+        assert card.template
+
+
+def test_relations_are_known_and_overlaps_mutual(library: dict[str, TaskCard]) -> None:
+    for name, card in library.items():
+        assert set(card.related) | set(card.overlaps) <= set(library) - {name}
+        assert not set(card.related) & set(card.overlaps)
+        for other in card.overlaps:
+            assert name in library[other].overlaps
+        # Two related tasks must not both overlap a third: what is trained on would hold what is tested.
+        assert not any(set(library[other].overlaps) & {name} for other in card.related)
