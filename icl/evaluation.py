@@ -93,9 +93,9 @@ def prepare(spec: RunSpec, data_dir: Path | None, episodes_file: Path | None, ev
     check_selector(spec.selector)
     for name in spec.calibration:
         get_calibrator(name)
-    device = resolve_device(spec.device)
-    dtype = resolve_dtype(spec.dtype, device)
     events.phase("data")
+    if spec.template:
+        load_template(spec.template)  # a wrong name is said before data is fetched
     task = load_task(spec.task, data_dir)
     template = load_template(spec.template or task.default_template)
     check_fit(template, task)
@@ -111,6 +111,8 @@ def prepare(spec: RunSpec, data_dir: Path | None, episodes_file: Path | None, ev
     labels = fixed_candidates(task, template, pairs)
     calibration = applicable_calibrations(spec, task, template, fixed=bool(labels))
     events.phase("model")
+    device = resolve_device(spec.device)
+    dtype = resolve_dtype(spec.dtype, device)
     source = resolve_model(spec.model, trust_remote_code=spec.trust_remote_code, allow_pickle=spec.allow_pickle)
     spec = replace(
         spec,

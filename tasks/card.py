@@ -9,7 +9,9 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BeforeValidator, Field, StringConstraints, model_validator
+
+from tasks.cardsource import Column, FieldName, Line, Name, Source, Strict, Text
 
 CardKind = Literal["classification", "multiple_choice", "generation"]
 """The kinds that a card can describe so far; `tasks.types.Kind` has room for more."""
@@ -25,105 +27,7 @@ TEMPLATES = {"classification": "classify-plain", "multiple_choice": "qa-cloze", 
 """The template of a card that names none."""
 
 
-def _text(value: object) -> object:
-    """A number is a fine label or word; a YAML truth value is nearly always a forgotten pair of quotes."""
-    if isinstance(value, bool):
-        raise ValueError(f"must be text, but YAML reads an unquoted yes/no/on/off/true/false as the truth value {value}; quote it")
-    return str(value) if isinstance(value, int | float) else value
-
-
-Text = Annotated[str, BeforeValidator(_text)]
-Line = Annotated[str, StringConstraints(min_length=1, pattern=r"^[^\n\r]*\S[^\n\r]*$")]
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
-FieldName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)]
-
-
-def _listed(value: object) -> object:
-    return [value] if isinstance(value, str) else value
-
-
-Column = Annotated[tuple[Line, ...], BeforeValidator(_listed), Field(min_length=1)]
-"""A column path (`choices.text` reaches into a struct), or several: the first that the data has."""
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class HubSource(_Strict):
-    """A repository of the Hugging Face hub, or its copy in a mirror directory."""
-
-    type: Literal["hub"]
-    repo: Line
-    config: Line | None = None
-    revision: Line = "main"
-    mirror: Line | None = None
-    """Directory name in the mirror; the card's name unless given."""
-
-
-class FilesSource(_Strict):
-    """CSV, JSON-lines or Parquet files beside the card."""
-
-    type: Literal["files"]
-    path: Line | None = None
-    """One file: its rows are the split `all`."""
-    paths: dict[Name, Line] = Field(default_factory=dict)
-    """Split name → file."""
-    format: Literal["csv", "jsonl", "parquet"] | None = None
-    """Taken from the file's suffix unless given."""
-    delimiter: Annotated[str, StringConstraints(min_length=1, max_length=1)] = ","
-
-    @model_validator(mode="after")
-    def _one_way(self) -> Self:
-        if (self.path is None) == (not self.paths):
-            raise ValueError("give either 'path' (one file, the split 'all') or 'paths' (split name: file)")
-        return self
-
-    def files(self) -> dict[str, str]:
-        """Split name → path as the card writes it."""
-        return dict(self.paths) if self.path is None else {"all": self.path}
-
-
-class PackageSource(_Strict):
-    """A tab-separated text file inside a source archive of the Python package registry; its rows are the split `all`."""
-
-    type: Literal["package"]
-    distribution: Line
-    version: Line
-    filename: Line
-    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-    size: Line = ""
-    members: tuple[Line, ...] = Field(min_length=1)
-    """The way in: the last is the text file, the ones before it are archives inside each other."""
-    columns: tuple[Line, ...] = Field(min_length=1)
-    unescape_html: bool = False
-
-
-class Repair(_Strict):
-    """What is put right about one row of a generator."""
-
-    input: Line | None = None
-    answers: tuple[Text, ...] = ()
-
-
-class GeneratorSource(_Strict):
-    """Rows made by a function of `tasks.sources.words` from an installed package; they are the split `all`."""
-
-    type: Literal["generator"]
-    name: Line
-    words: tuple[Text, ...] = ()
-    """The inputs to ask for, in this order (past-tense, plural)."""
-    keep: tuple[Text, ...] = ()
-    """Only these rows (element-symbol, countries); empty keeps all."""
-    drop: tuple[Text, ...] = ()
-    repairs: dict[Text, Repair] = Field(default_factory=dict)
-    """Input as the package has it → another input, other answers (the first is the target)."""
-
-
-Source = Annotated[HubSource | FilesSource | PackageSource | GeneratorSource, Field(discriminator="type")]
-
-
-class Part(_Strict):
+class Part(Strict):
     """Rows of one split of the source whose text falls into a range of percents, by the hash of the normalised text."""
 
     source: Line = Field(alias="from")
@@ -149,7 +53,7 @@ def _part(value: object) -> object:
 PartOf = Annotated[Part, BeforeValidator(_part)]
 
 
-class SplitUse(_Strict):
+class SplitUse(Strict):
     """Where a role's rows come from; `mirror` and `hub` differ when the hub repository cuts its data in another way."""
 
     mirror: PartOf
@@ -169,7 +73,7 @@ def _both(value: object) -> object:
 Split = Annotated[SplitUse, BeforeValidator(_both)]
 
 
-class Target(_Strict):
+class Target(Strict):
     """The column with the answer; with thresholds, a number that is cut into labels (highest `at_least` first)."""
 
     field: Column
@@ -195,7 +99,7 @@ def _target(value: object) -> object:
     return {"field": value} if isinstance(value, str | list) else value
 
 
-class Choices(_Strict):
+class Choices(Strict):
     """Where the choices stand: a list (`texts`, with their names in `keys`), or the right one and the wrong ones apart."""
 
     texts: Column | None = None
@@ -219,7 +123,7 @@ def _named(value: object) -> object:
     return {name: name for name in value} if isinstance(value, list) else value
 
 
-class TaskCard(_Strict):
+class TaskCard(Strict):
     """One task, as its author describes it."""
 
     name: Name

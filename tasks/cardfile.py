@@ -10,7 +10,8 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from tasks.card import Choices, FilesSource, GeneratorSource, HubSource, PackageSource, Part, Repair, SplitUse, Target, TaskCard
+from tasks.card import Choices, Part, SplitUse, Target, TaskCard
+from tasks.cardsource import FilesSource, GeneratorSource, HubSource, PackageSource, Repair
 from tasks.errors import IclError
 
 MAX_BYTES = 1_000_000

@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from tasks.card import Choices, Column, Target, TaskCard
+from tasks.card import Choices, Target, TaskCard
+from tasks.cardsource import Column
 from tasks.errors import DataError
 from tasks.rng import keyed_rng
 from tasks.sources.types import Rows

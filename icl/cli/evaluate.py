@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from icl.cli.options import DataDir, Debug, Json, Out, count_or_all, names, print_json
+from icl.cli.options import DataDir, Debug, Json, Out, count_or_all, interruptible, names, print_json
 
 
 def command(
@@ -62,7 +62,7 @@ def command(
         trust_remote_code=trust_remote_code,
         allow_pickle=allow_pickle,
     )
-    with Watcher() as watcher:
+    with interruptible(), Watcher() as watcher:
         run = evaluate(spec, out=out, data_dir=data_dir, episodes=episodes_file, fresh=fresh, events=watcher)
     if json:
         print_json(run.to_json())

@@ -10,8 +10,15 @@ import os
 import sys
 from pathlib import Path
 
-NO_ROOM = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used up", errno.EROFS: "the disk is read-only",
-           errno.EACCES: "permission is denied", errno.EPERM: "permission is denied"}  # fmt: skip
+NO_ROOM = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EROFS: "the disk is read-only",
+    errno.EACCES: "permission is denied",
+    errno.EPERM: "permission is denied",
+    errno.ENOTDIR: "a part of the path is a file",
+    errno.EEXIST: "a file stands in the way",
+}
 """Failures of the machine, not of the program: they get one line, too."""
 
 
@@ -37,8 +44,6 @@ def main(arguments: list[str]) -> int:
         if debug:
             raise
         return _fail(str(error))
-    except KeyboardInterrupt as error:
-        return _fail(f"interrupted{f': {error}' if str(error) else ''}", 130)
     except OSError as error:
         if debug or error.errno not in NO_ROOM:
             raise

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,6 +26,17 @@ def print_json(value: Any) -> None:
     """One JSON value on stdout."""
     json.dump(value, sys.stdout, ensure_ascii=False, indent=1, allow_nan=False)
     sys.stdout.write("\n")
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Ctrl-C ends a command with one line that says what was kept, and exit code 130."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        kept = str(error)
+        print(f"icl: interrupted{f': {kept}' if kept else ''}", file=sys.stderr)
+        raise typer.Exit(130) from error
 
 
 def count_or_all(value: str, name: str) -> int | None:

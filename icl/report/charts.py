@@ -97,7 +97,7 @@ def label_shares(shares: Rows, labels: Sequence[str], calibrations: Sequence[str
 
     y = alt.Y("label:N", sort=list(labels), title=None, axis=alt.Axis(ticks=False, domain=False, labelPadding=10))
     order = list(calibrations)
-    legend = alt.Legend(title=None, orient="top", columns=4, symbolType="circle")
+    legend = alt.Legend(title=None, orient="top", columns=2, symbolType="circle")
     colour = alt.Color("calibration:N", sort=order, scale=alt.Scale(domain=order), legend=legend)
     tips = [alt.Tooltip(f"{n}:N") for n in ("label", "calibration")] + [alt.Tooltip(f"{n}:Q", format=".1%") for n in ("true", "predicted")]
     row = alt.YOffset("calibration:N", sort=order, scale=alt.Scale(paddingInner=0, paddingOuter=0))

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tasks.card import FilesSource, TaskCard
+from tasks.card import TaskCard
+from tasks.cardsource import FilesSource
 from tasks.errors import DataError
 from tasks.sources.package import decode
 from tasks.sources.types import Place, Raw, Rows

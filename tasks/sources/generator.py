@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tasks.card import GeneratorSource, TaskCard
+from tasks.card import TaskCard
+from tasks.cardsource import GeneratorSource
 from tasks.errors import unknown_name
 from tasks.sources.types import Place, Raw
 from tasks.sources.words import GENERATORS

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tasks.card import HubSource, TaskCard
+from tasks.card import TaskCard
+from tasks.cardsource import HubSource
 from tasks.errors import DataError, FetchError
 from tasks.sources.files import read_file
 from tasks.sources.types import Place, Raw, Rows

@@ -11,7 +11,8 @@ import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from tasks.card import PackageSource, TaskCard
+from tasks.card import TaskCard
+from tasks.cardsource import PackageSource
 from tasks.errors import DataError
 from tasks.fetch import fetch_distribution
 from tasks.sources.types import Place, Raw

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import version
 from typing import Any
 
-from tasks.card import GeneratorSource, Repair
+from tasks.cardsource import GeneratorSource, Repair
 from tasks.errors import DataError
 
 WordRow = dict[str, Any]

@@ -82,6 +82,10 @@ def test_a_report_opens_whole(browser: Any, reports: dict[str, Path], tmp_path: 
             assert box["height"] > 40
             assert box["x"] + box["width"] <= width
             assert chart.locator("svg path").count() > 2, "marks are drawn"
+            for legend in chart.locator("svg .role-legend").all():
+                held = legend.bounding_box()
+                assert held is not None
+                assert held["x"] + held["width"] <= box["x"] + box["width"], "the legend is not cut off"
         page.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = true; })")
         assert page.evaluate("document.documentElement.scrollWidth") <= width
     finally:

@@ -24,7 +24,7 @@ from tasks import IclError
 REPOSITORY = Path(icl.__file__).resolve().parent.parent
 
 
-@pytest.fixture()
+@pytest.fixture
 def spec(own_task: Path, tiny_model_dir: Path) -> RunSpec:
     return RunSpec(str(own_task), model=str(tiny_model_dir), shots=3, episodes=3, queries=8, dtype="float32", device="cpu")
 
@@ -223,7 +223,28 @@ citation: made up for a test
 
 
 def test_generation_is_scored_as_text_and_as_choices(spec: RunSpec, tmp_path: Path) -> None:
-    verbs = "walk talk jump look call ask help turn start show play move live work seem open wait stay pull push".split()
+    verbs = [
+        "walk",
+        "talk",
+        "jump",
+        "look",
+        "call",
+        "ask",
+        "help",
+        "turn",
+        "start",
+        "show",
+        "play",
+        "move",
+        "live",
+        "work",
+        "seem",
+        "open",
+        "wait",
+        "stay",
+        "pull",
+        "push",
+    ]
     lines = ["verb,past", *(f"{verb},{verb}ed" for verb in verbs)]
     (tmp_path / "words.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     card = tmp_path / "my_words.yaml"

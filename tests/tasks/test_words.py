@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tasks import Example, Task
-from tasks.card import GeneratorSource
+from tasks.cardsource import GeneratorSource
 from tasks.errors import DataError
 from tasks.load import load_task
 from tasks.sources.words import element_symbol, plain
