@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,24 +19,27 @@ def list_runs(out: Out = Path("runs"), json: Json = False, debug: Debug = False)
     """The finished runs of a directory, oldest first."""
     from icl.runs import store
 
-    runs = [run.to_json() for run in store.list_runs(out) if (run.dir / "environment.json").is_file()]
+    found = [run for run in store.list_runs(out) if (run.dir / "environment.json").is_file()]
+    runs = [{**run.to_json(), "shots": run.resolved.spec.shots} for run in found]
     if json:
-        print_json([{key: run[key] for key in ("run", "dir", "task", "model", "n_episodes", "n_queries", "metrics")} for run in runs])
+        print_json(
+            [{key: run[key] for key in ("run", "dir", "task", "model", "shots", "n_episodes", "n_queries", "metrics")} for run in runs]
+        )
         return
     from rich.console import Console
     from rich.table import Table
 
     from icl.report.terminal import show_estimate
 
-    table = Table(
-        "run", "task", "model", "episodes", "metric", "uncalibrated", "best calibration", box=None, header_style="bold", pad_edge=False
-    )
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in ("run", "shots", "metric", "uncalibrated", "best calibration"):
+        table.add_column(column, no_wrap=True)
     for run in runs:
         lead = "accuracy" if "accuracy" in run["metrics"]["none"] else "exact_match"
-        best = max(run["metrics"].items(), key=lambda item: item[1][lead]["mean"] if lead in item[1] else -1.0)
-        shown = [show_estimate(run["metrics"]["none"][lead]), f"{show_estimate(best[1][lead])} {best[0]}"]
-        table.add_row(run["run"], run["task"], run["model"], str(run["n_episodes"]), lead, *shown)
-    Console().print(table) if runs else print(f"no finished runs in {out}")
+        name, best = max(run["metrics"].items(), key=lambda item: item[1][lead]["mean"] if lead in item[1] else -1.0)
+        plain = show_estimate(run["metrics"]["none"][lead])
+        table.add_row(run["run"], str(run["shots"]), lead, plain, f"{show_estimate(best[lead])} {name}")
+    Console(width=None if sys.stdout.isatty() else 160).print(table) if runs else print(f"no finished runs in {out}")
 
 
 @app.command("show")

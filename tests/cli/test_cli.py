@@ -119,7 +119,7 @@ def test_evaluate_then_list_show_prompt_export(
         (["evaluate", "nowhere.yaml"], "nowhere.yaml"),
         (["evaluate", "movie-sentiment", "--queries", "many"], "--queries must be a positive number or 'all', but is 'many'"),
         (["evaluate", "movie-sentiment", "--shots", "-3"], "shots >= 0 must hold, but got -3"),
-        (["evaluate", "movie-sentiment", "--shots", "three"], "three"),
+        (["evaluate", "movie-sentiment", "--shots", "three"], "Invalid value for '--shots'"),
         (["evaluate", "movie-sentiment", "--no-such-option"], "--no-such-option"),
         (["runs", "show", "nothing"], "unknown run 'nothing'"),
         (["models", "info", "builtin:none"], "unknown model 'builtin:none'"),
@@ -145,7 +145,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(
     ("change", "message"),
     [
         (("kind: classification", "kind: classifcation"), "my_task.yaml:2: "),
-        (("licence: CC0-1.0\n", ""), "licence"),
+        (("target: label\n", ""), "target"),
         (("licence:", "lisence:"), "my_task.yaml:13: unknown key 'lisence', did you mean 'licence'?"),
         (("positive: positive}", "pos: positive}"), "positive"),
         (("part: 0-50", "part: 0-80"), "80"),
