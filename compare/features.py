@@ -61,7 +61,9 @@ class FeatureStore:
         ids = tokenise_open(self.tokenizer, [Prompt("", "", text, (len(text), len(text)), ()) for text in missing])
         for text, sequence in zip(missing, ids, strict=True):
             if len(sequence) > self.window:
-                raise IclError(f"a query side must fit the context window of {self.window} tokens, but one has {len(sequence)}: {text[:60]!r}…")
+                raise IclError(
+                    f"a query side must fit the context window of {self.window} tokens, but one has {len(sequence)}: {text[:60]!r}…"
+                )
         start = time.perf_counter()
         rows = self.engine.embed(ids, progress, pool="last")
         self.seconds += time.perf_counter() - start

@@ -1,6 +1,6 @@
 """`compare`: a spec in, a run on disk out.
 
-    card → task → episodes.jsonl → features (once) → per K and learner: search on meta-validation → adapt, predict → paired statistics → run
+card → task → episodes.jsonl → features (once) → per K and learner: search on meta-validation → adapt, predict → paired statistics → run
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -200,7 +200,10 @@ def _environment(prepared: Prepared, engine: Any) -> dict[str, Any]:
         "engine": {"back_end": "hf", "path": engine.path, "notes": engine.notes},
         "model": {"name": source.name, "fingerprint": source.fingerprint, "description": source.description, "notes": list(source.notes)},
         "templates": {name: {"name": b.template.name, "sha256": b.template.sha256} for name, b in prepared.builders.items()},
-        "data": [{"task": t.name, "fingerprint": t.fingerprint, "source": t.source, "licence": t.licence} for t in (task, *prepared.related.tasks)],
+        "data": [
+            {"task": t.name, "fingerprint": t.fingerprint, "source": t.source, "licence": t.licence}
+            for t in (task, *prepared.related.tasks)
+        ],
         "run": {
             "kind": "compare",
             "task": task.name,
@@ -214,7 +217,12 @@ def _environment(prepared: Prepared, engine: Any) -> dict[str, Any]:
 
 
 def _write(
-    prepared: Prepared, directory: Path, results: Sequence[Result], environment: dict[str, Any], summary: dict[str, Any], cost: dict[str, Any]
+    prepared: Prepared,
+    directory: Path,
+    results: Sequence[Result],
+    environment: dict[str, Any],
+    summary: dict[str, Any],
+    cost: dict[str, Any],
 ) -> ComparisonRun:
     """All files in a directory beside the target, which is then moved into place whole."""
     from compare.report.page import write_report

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from prompts.template import Renderer
-from prompts.types import Candidate, Prompt, Template
+from prompts.types import AnswerStyle, Candidate, Prompt, Template
 from tasks.errors import IclError
 from tasks.types import LETTERS, Example, Query, Task
 
@@ -23,8 +23,11 @@ ApplyChat = Callable[[list[Message]], str]
 class Verbalizer:
     """Label → how it is written as an answer, for one template and one task."""
 
-    answer: str
+    answer: AnswerStyle
     words: dict[str, str]
+    """Empty unless the task has labels."""
+    targets_are_letters: bool = False
+    """Multiple choice: a target is the letter of a choice. Elsewhere a target "C" is just a text."""
 
     def candidates(self, query: Query) -> tuple[Candidate, ...]:
         """The possible answers of a query, in the order of the task's labels or of the item's choices."""
@@ -39,7 +42,7 @@ class Verbalizer:
         """The right answer, as a demonstration shows it."""
         if self.words:
             return self.words[example.target]
-        if example.choices and example.target in LETTERS and self.answer != "letter":
+        if self.targets_are_letters and self.answer != "letter":
             return example.choices[LETTERS.index(example.target)]
         return example.target
 
@@ -47,7 +50,7 @@ class Verbalizer:
 def make_verbalizer(template: Template, task: Task) -> Verbalizer:
     """Raises IclError when the template's label words do not name exactly the task's labels."""
     if task.kind != "classification":
-        return Verbalizer(template.answer, {})
+        return Verbalizer(template.answer, {}, targets_are_letters=task.kind == "multiple_choice")
     if template.answer == "letter":
         return Verbalizer("letter", {label: LETTERS[i] for i, label in enumerate(task.labels[: len(LETTERS)])})
     offered = template.label_words if set(template.label_words) >= set(task.labels) else {}

@@ -134,7 +134,11 @@ def may_conclude(summary: Json) -> str:
         p = difference["p_adjusted"]
         kind = "open" if p is None or p >= LEVEL else "better" if difference["mean"] > 0 else "worse"
         found[kind].append(f"{row['learner']} (K = {row['k_shot']})" if several else row["learner"])
-    parts = [f"{', '.join(found[kind])} {'is' if len(found[kind]) == 1 else 'are'} {kind} than {REFERENCE}" for kind in ("better", "worse") if found[kind]]
+    parts = [
+        f"{', '.join(found[kind])} {'is' if len(found[kind]) == 1 else 'are'} {kind} than {REFERENCE}"
+        for kind in ("better", "worse")
+        if found[kind]
+    ]
     if found["open"]:
         parts.append(f"{', '.join(found['open'])} and {REFERENCE} are not told apart")
     return f"On these queries, with this model and template (paired t test, Holm-adjusted over {len(tested)} contrasts, 5 % level): {'; '.join(parts)}."
@@ -156,7 +160,12 @@ def may_not_conclude(summary: Json, n_episodes: int) -> str:
 def prefix_rows(cost: Json) -> tuple[tuple[str, ...], ...]:
     """In-context FLOPs with and without kept keys and values of the demonstrations."""
     return tuple(
-        (f"K = {row['k_shot']}", scaled(row["alone_per_query"], "FLOP"), scaled(row["kept_adapt"], "FLOP"), scaled(row["kept_per_query"], "FLOP"))
+        (
+            f"K = {row['k_shot']}",
+            scaled(row["alone_per_query"], "FLOP"),
+            scaled(row["kept_adapt"], "FLOP"),
+            scaled(row["kept_per_query"], "FLOP"),
+        )
         for row in cost["in_context_prefix"]
     )
 
@@ -170,7 +179,17 @@ def search_rows(summary: Json, cost: Json) -> tuple[tuple[str, ...], ...]:
         best = next((t["accuracy"] for t in row["searched"] if t["settings"] == row["settings"]), None)
         tried = str(len(row["searched"])) if row["searched"] else "none tried"
         seconds = short_seconds(costs[row["learner"], row["k_shot"]]) if row["searched"] else ""
-        out.append((row["learner"], str(row["k_shot"]), tried, str(row["search_episodes"]), settings, "" if best is None else number(best), seconds))
+        out.append(
+            (
+                row["learner"],
+                str(row["k_shot"]),
+                tried,
+                str(row["search_episodes"]),
+                settings,
+                "" if best is None else number(best),
+                seconds,
+            )
+        )
     return tuple(out)
 
 

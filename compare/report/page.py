@@ -74,10 +74,13 @@ def build_page(directory: Path, name: str) -> Page:
         differences=figures.difference_figures(summary, episodes),
         prefix=Table(("", "A query alone", "Kept: once per task", "Kept: per query"), prefix) if prefix else None,
         search=Table(
-            ("Learner", "K", "Configurations", "Episodes each", "Chosen", "Its accuracy there", "Time of the search"), facts.search_rows(summary, cost)
+            ("Learner", "K", "Configurations", "Episodes each", "Chosen", "Its accuracy there", "Time of the search"),
+            facts.search_rows(summary, cost),
         ),
         budget=facts.budget_pairs(summary),
-        failures=[(f"{row['learner']}, K = {row['k_shot']}", f["episode"], f["reason"]) for row in summary["rows"] for f in row["failures"]],
+        failures=[
+            (f"{row['learner']}, K = {row['k_shot']}", f["episode"], f["reason"]) for row in summary["rows"] for f in row["failures"]
+        ],
         total_seconds=seconds(sum(cost["seconds"].values())),
         phases=tuple((phase, seconds(value)) for phase, value in cost["seconds"].items()),
         command=facts.command_line(resolved["spec"]),

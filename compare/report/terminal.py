@@ -36,7 +36,15 @@ def accuracy_table(rows: list[facts.Row]) -> Table:
     """Accuracy and paired difference: one line per learner and K."""
     table = _table("K", "accuracy", "95 %", "to in-context", "95 %", "p", "failed")
     for row in rows:
-        cells = (str(row.k_shot), row.accuracy, row.interval, row.difference, row.difference_interval, row.p_adjusted, str(row.failed or ""))
+        cells = (
+            str(row.k_shot),
+            row.accuracy,
+            row.interval,
+            row.difference,
+            row.difference_interval,
+            row.p_adjusted,
+            str(row.failed or ""),
+        )
         table.add_row(_name(row), *cells)
     return table
 

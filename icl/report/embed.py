@@ -51,7 +51,7 @@ def vega_bundle() -> str:
     """Vega, Vega-Lite and Vega-Embed as one script that sets `window.vegaEmbed`; about 0.9 MB, needs no network."""
     import vl_convert
 
-    bundle = str(vl_convert.javascript_bundle())
+    bundle = str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"))
     if "</script" in bundle.lower() or "<!--" in bundle or "\r" in bundle:
         raise ValueError("the Vega bundle cannot stand in a <script> element as it is")
     return bundle

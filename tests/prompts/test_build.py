@@ -71,6 +71,15 @@ def test_choices_as_text_and_as_letters() -> None:
     assert [(c.label, c.text) for c in letters.verbalizer.candidates(query)] == [("A", "A"), ("B", "B")]
 
 
+def test_a_generated_answer_that_is_a_letter_is_written_as_it_is() -> None:
+    """Carbon's symbol is "C", whatever the third distractor is."""
+    builder = PromptBuilder(load_template("word-plain"), make_task("generation", ("input",), ()))
+    carbon = Example("e", {"input": "carbon"}, "C", ("N", "O", "As", "C"))
+    assert builder.context([carbon], Query("q", {"input": "iron"})) == "Input: carbon\nOutput: C\n\nInput: iron\nOutput:"
+    candidates = builder.verbalizer.candidates(carbon.query())
+    assert [(c.label, c.text) for c in candidates] == [("A", "N"), ("B", "O"), ("C", "As"), ("D", "C")]
+
+
 def test_template_and_task_must_fit() -> None:
     with pytest.raises(IclError, match="needs the field question"):
         PromptBuilder(load_template("boolq-plain"), make_task(fields=("passage",)))
