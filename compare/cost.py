@@ -81,7 +81,7 @@ class Meter:
         """Query sides of all rows of meta-train or meta-validation episodes."""
         return [text for episode in episodes for text in (*self.support_texts(episode), *self.query_texts(episode))]
 
-    def prefix_costs(self, requests: Sequence[Sequence[ScoreRequest]]) -> PrefixCosts:
+    def prefix_costs(self, requests: Sequence[tuple[Sequence[ScoreRequest], Sequence[ScoreRequest]]]) -> PrefixCosts:
         """`requests`: for each of some episodes the requests of one query, then of another."""
         alone, kept = [], []
         for first, second in requests:

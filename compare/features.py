@@ -79,8 +79,9 @@ class FeatureStore:
         rows = np.stack([self._kept[text] for text in texts]).astype(np.float32, copy=False)
         broken = ~np.isfinite(rows).all(axis=1)
         if broken.any():
+            query = queries[int(np.flatnonzero(broken)[0])].id
             raise IclError(
-                f"features must be finite numbers, but those of query '{queries[int(np.flatnonzero(broken)[0])].id}' of task '{task}' are not; "
+                f"features must be finite numbers, but those of query '{query}' of task '{task}' are not; "
                 "the model overflows in this dtype: try --dtype float32"
             )
         return rows

@@ -53,9 +53,7 @@ def load_related(task: Task, load: Callable[[str], Task]) -> MetaTasks:
         if name == task.name:
             raise IclError(f"a task cannot be related to itself: remove '{name}' from 'related' in its card")
         if name in task.overlaps:
-            raise IclError(
-                f"'{name}' stands under both 'related' and 'overlaps' of task '{task.name}': texts of the test would be trained on"
-            )
+            raise IclError(f"'{name}' is both 'related' and 'overlaps' in the card of '{task.name}': texts of the test would be trained on")
         other = load(name)
         if task.name in other.overlaps:
             raise IclError(f"task '{name}' says that it overlaps '{task.name}', so it cannot be related to it: remove it from 'related'")

@@ -97,7 +97,8 @@ def fault(scores: FloatArray, shape: tuple[int, int]) -> str:
     if scores.shape != shape:
         raise ValueError(f"a predictor must return scores of shape {shape}, but returned {scores.shape}")
     if np.isnan(scores).any() or np.isposinf(scores).any():
-        return f"scores must be finite numbers, but {int((np.isnan(scores) | np.isposinf(scores)).any(axis=1).sum())} of {shape[0]} queries have others"
+        broken = int((np.isnan(scores) | np.isposinf(scores)).any(axis=1).sum())
+        return f"scores must be finite numbers, but those of {broken} of {shape[0]} queries are not"
     off = float(np.abs(np.exp(scores).sum(axis=1) - 1.0).max())
     if off > NORMALISED:
         raise ValueError(f"a predictor must return normalised log-probabilities, but probabilities sum to 1 only within {off:.2g}")

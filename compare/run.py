@@ -20,15 +20,16 @@ from compare.learners.in_context import InContext
 from compare.meta_tasks import MetaEpisodes, Pools
 from compare.play import play
 from compare.prepare import Prepared, prepare
-from compare.results import Result, cost_json, public_rows, summary_json, write_predictions
+from compare.results import Json, Result, cost_json, public_rows, summary_json, write_predictions
 from compare.types import ComparisonSpec, LearningEpisode
 from icl.cost import Clock, peak_memory_bytes
+from icl.engine.types import ScoreRequest
 from icl.environment import describe, version
 from icl.events import Events, Quiet
 from icl.models import load_model
 from icl.runs import Draft, is_finished, write_json
 from icl.runs.store import free_directory, read_json
-from tasks import keyed_rng
+from tasks import Task, keyed_rng
 from tasks.episodes import write_episodes
 
 
@@ -141,11 +142,11 @@ class Contest:
             return {}
         return {k: self.meter.prefix_costs([self._two_queries(e) for e in self.episodes[k]]) for k in reversed(self.prepared.spec.k_shot)}
 
-    def _two_queries(self, episode: LearningEpisode) -> list[Any]:
+    def _two_queries(self, episode: LearningEpisode) -> tuple[list[ScoreRequest], list[ScoreRequest]]:
         learner = LEARNERS["in-context"].build(self.tools, LEARNERS["in-context"].grid[0])
         assert isinstance(learner, InContext)
         predictor = learner.adapt(episode.support, keyed_rng(self.prepared.spec.seed, "prefix", episode.id))
-        return [predictor.requests(episode.queries[i]) for i in (0, -1)]
+        return predictor.requests(episode.queries[0]), predictor.requests(episode.queries[-1])
 
     def compute_features(self) -> None:
         """All texts that a feature learner will read, in one call: sorted by length they pad least."""
@@ -200,10 +201,7 @@ def _environment(prepared: Prepared, engine: Any) -> dict[str, Any]:
         "engine": {"back_end": "hf", "path": engine.path, "notes": engine.notes},
         "model": {"name": source.name, "fingerprint": source.fingerprint, "description": source.description, "notes": list(source.notes)},
         "templates": {name: {"name": b.template.name, "sha256": b.template.sha256} for name, b in prepared.builders.items()},
-        "data": [
-            {"task": t.name, "fingerprint": t.fingerprint, "source": t.source, "licence": t.licence}
-            for t in (task, *prepared.related.tasks)
-        ],
+        "data": [_data(t) for t in (task, *prepared.related.tasks)],
         "run": {
             "kind": "compare",
             "task": task.name,
@@ -216,14 +214,11 @@ def _environment(prepared: Prepared, engine: Any) -> dict[str, Any]:
     }
 
 
-def _write(
-    prepared: Prepared,
-    directory: Path,
-    results: Sequence[Result],
-    environment: dict[str, Any],
-    summary: dict[str, Any],
-    cost: dict[str, Any],
-) -> ComparisonRun:
+def _data(task: Task) -> dict[str, str]:
+    return {"task": task.name, "fingerprint": task.fingerprint, "source": task.source, "licence": task.licence}
+
+
+def _write(prepared: Prepared, directory: Path, results: Sequence[Result], environment: Json, summary: Json, cost: Json) -> ComparisonRun:
     """All files in a directory beside the target, which is then moved into place whole."""
     from compare.report.page import write_report
 

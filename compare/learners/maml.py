@@ -2,10 +2,12 @@
 
     inner:  θ'_i = θ − α ∇_θ L(support_i; θ)   (`inner_steps` times)        outer:  θ ← Adam(θ, ∇_θ mean_i L(query_i; θ'_i))
 
-The outer gradient runs through the inner steps, second derivatives included (compare/meta_gradient.py). The labels of meta-train episodes are not permuted: here a label
-means the same in every task (positive is positive), and the head may carry that meaning over. Where labels are arbitrary class numbers
-they would have to be permuted. FLOPs per task: a gradient over n rows is 6 · n · P (P: parameters); the reverse pass through an inner step
-costs about twice the step, so a meta-step counts 18 · steps · n_support · P + 6 · n_query · P for each task of the meta-batch.
+The outer gradient runs through the inner steps, second derivatives included (compare/meta_gradient.py). The labels of meta-train episodes
+are not permuted: here a label means the same in every task (positive is positive), and the head may carry that meaning over. Where labels
+are arbitrary class numbers they would have to be permuted.
+
+FLOPs per task: a gradient over n rows is 6 · n · P (P: parameters); the reverse pass through an inner step costs about twice the step, so
+a meta-step counts 18 · steps · n_support · P + 6 · n_query · P for each task of the meta-batch.
 """
 
 from __future__ import annotations

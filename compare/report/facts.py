@@ -134,38 +134,38 @@ def may_conclude(summary: Json) -> str:
         p = difference["p_adjusted"]
         kind = "open" if p is None or p >= LEVEL else "better" if difference["mean"] > 0 else "worse"
         found[kind].append(f"{row['learner']} (K = {row['k_shot']})" if several else row["learner"])
-    parts = [
-        f"{', '.join(found[kind])} {'is' if len(found[kind]) == 1 else 'are'} {kind} than {REFERENCE}"
-        for kind in ("better", "worse")
-        if found[kind]
-    ]
+    parts = [f"{_and(found[kind])} {kind} than {REFERENCE}" for kind in ("better", "worse") if found[kind]]
     if found["open"]:
         parts.append(f"{', '.join(found['open'])} and {REFERENCE} are not told apart")
-    return f"On these queries, with this model and template (paired t test, Holm-adjusted over {len(tested)} contrasts, 5 % level): {'; '.join(parts)}."
+    test = f"paired t test, Holm-adjusted over {len(tested)} contrast{'s' if len(tested) > 1 else ''}, 5 % level"
+    return f"On these queries, with this model and template ({test}): {'; '.join(parts)}."
+
+
+def _and(names: Sequence[str]) -> str:
+    """`a is`, `a and b are`."""
+    head = ", ".join(names[:-1])
+    return f"{head} and {names[-1]} are" if head else f"{names[-1]} is"
 
 
 def may_not_conclude(summary: Json, n_episodes: int) -> str:
     """The limits of what was done."""
     used = summary["budget"]["related_tasks"]
-    told = (
-        f"The feature learners were tuned on labelled rows of other tasks ({', '.join(used)}), and maml was trained on them; {REFERENCE} learning saw "
-        "none of these rows. "
-        if used and len({row["learner"] for row in summary["rows"]} - {REFERENCE})
-        else ""
-    )
+    told = ""
+    if used and {row["learner"] for row in summary["rows"]} - {REFERENCE}:
+        told = f"The learners on features used labelled rows of {', '.join(used)}, which {REFERENCE} learning never saw. "
     few = f"{n_episodes} episodes are few: an interval that is wide says so. " if n_episodes < 20 else ""
     return f"{told}{few}Nothing here speaks for other models, templates, label words or data; “not told apart” does not mean equal."
+
+
+def failures(summary: Json) -> list[tuple[str, str, str]]:
+    """Learner and K, episode, reason."""
+    return [(f"{row['learner']}, K = {row['k_shot']}", f["episode"], f["reason"]) for row in summary["rows"] for f in row["failures"]]
 
 
 def prefix_rows(cost: Json) -> tuple[tuple[str, ...], ...]:
     """In-context FLOPs with and without kept keys and values of the demonstrations."""
     return tuple(
-        (
-            f"K = {row['k_shot']}",
-            scaled(row["alone_per_query"], "FLOP"),
-            scaled(row["kept_adapt"], "FLOP"),
-            scaled(row["kept_per_query"], "FLOP"),
-        )
+        (f"K = {row['k_shot']}", *(scaled(row[name], "FLOP") for name in ("alone_per_query", "kept_adapt", "kept_per_query")))
         for row in cost["in_context_prefix"]
     )
 
@@ -179,17 +179,8 @@ def search_rows(summary: Json, cost: Json) -> tuple[tuple[str, ...], ...]:
         best = next((t["accuracy"] for t in row["searched"] if t["settings"] == row["settings"]), None)
         tried = str(len(row["searched"])) if row["searched"] else "none tried"
         seconds = short_seconds(costs[row["learner"], row["k_shot"]]) if row["searched"] else ""
-        out.append(
-            (
-                row["learner"],
-                str(row["k_shot"]),
-                tried,
-                str(row["search_episodes"]),
-                settings,
-                "" if best is None else number(best),
-                seconds,
-            )
-        )
+        accuracy = "" if best is None else number(best)
+        out.append((row["learner"], str(row["k_shot"]), tried, str(row["search_episodes"]), settings, accuracy, seconds))
     return tuple(out)
 
 

@@ -13,6 +13,7 @@ from icl.report.figures import Figure, Table, specs
 from icl.runs.store import read_json
 
 HERE = Path(__file__).parent
+SEARCH_HEAD = ("Learner", "K", "Configurations", "Episodes each", "Chosen", "Its accuracy there", "Time of the search")
 
 
 @dataclass(frozen=True)
@@ -73,14 +74,9 @@ def build_page(directory: Path, name: str) -> Page:
         accuracy=figures.accuracy_figures(summary, episodes, 1.0 / len(run["labels"])),
         differences=figures.difference_figures(summary, episodes),
         prefix=Table(("", "A query alone", "Kept: once per task", "Kept: per query"), prefix) if prefix else None,
-        search=Table(
-            ("Learner", "K", "Configurations", "Episodes each", "Chosen", "Its accuracy there", "Time of the search"),
-            facts.search_rows(summary, cost),
-        ),
+        search=Table(SEARCH_HEAD, facts.search_rows(summary, cost)),
         budget=facts.budget_pairs(summary),
-        failures=[
-            (f"{row['learner']}, K = {row['k_shot']}", f["episode"], f["reason"]) for row in summary["rows"] for f in row["failures"]
-        ],
+        failures=facts.failures(summary),
         total_seconds=seconds(sum(cost["seconds"].values())),
         phases=tuple((phase, seconds(value)) for phase, value in cost["seconds"].items()),
         command=facts.command_line(resolved["spec"]),

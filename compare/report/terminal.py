@@ -33,20 +33,18 @@ def print_comparison(run: ComparisonRun) -> None:
 
 
 def accuracy_table(rows: list[facts.Row]) -> Table:
-    """Accuracy and paired difference: one line per learner and K."""
-    table = _table("K", "accuracy", "95 %", "to in-context", "95 %", "p", "failed")
+    """Accuracy and paired difference with their 95 % intervals: one line per learner and K."""
+    failing = any(row.failed for row in rows)
+    table = _table("K", "accuracy", "to in-context", "p", *(["failed"] if failing else []))
     for row in rows:
-        cells = (
-            str(row.k_shot),
-            row.accuracy,
-            row.interval,
-            row.difference,
-            row.difference_interval,
-            row.p_adjusted,
-            str(row.failed or ""),
-        )
-        table.add_row(_name(row), *cells)
+        accuracy, difference = _with(row.accuracy, row.interval), _with(row.difference, row.difference_interval)
+        table.add_row(_name(row), str(row.k_shot), accuracy, difference, row.p_adjusted, *([str(row.failed)] if failing else []))
     return table
+
+
+def _with(mean: str, interval: str) -> str:
+    """`0.842 [0.801, 0.883]`."""
+    return f"{mean} [dim]\\[{interval.replace(' to ', ', ')}][/dim]" if interval else mean
 
 
 def cost_table(rows: list[facts.Row]) -> Table:
@@ -84,7 +82,7 @@ def footnotes(summary: facts.Json, rows: list[facts.Row]) -> list[str]:
         lines.append(f"search, configurations x meta-validation episodes: {', '.join(sorted(searched))}")
     if any(row.transductive for row in rows):
         lines.append("* transductive: sees all queries of the episode at once")
-    failures = [f"{row['learner']}, K = {row['k_shot']}, {f['episode']}: {f['reason']}" for row in summary["rows"] for f in row["failures"]]
+    failures = [f"{learner}, {episode}: {reason}" for learner, episode, reason in facts.failures(summary)]
     lines.extend(f"failed (counts as chance): {line}" for line in failures[:5])
     if len(failures) > 5:
         lines.append(f"and {len(failures) - 5} more failures, in the report")
