@@ -50,11 +50,10 @@ def load_related(task: Task, load: Callable[[str], Task]) -> MetaTasks:
     """The related tasks that have all labels of `task`. Raises IclError for a card that names itself or an overlapping task."""
     kept, notes = [], []
     for name in task.related:
-        if name == task.name:
-            raise IclError(f"a task cannot be related to itself: remove '{name}' from 'related' in its card")
-        if name in task.overlaps:
-            raise IclError(f"'{name}' is both 'related' and 'overlaps' in the card of '{task.name}': texts of the test would be trained on")
         other = load(name)
+        if other.name == task.name or other.name in task.overlaps:
+            why = "the task itself" if other.name == task.name else "under 'overlaps', too: texts of the test would be trained on"
+            raise IclError(f"'{name}' stands under 'related' in the card of '{task.name}', but is {why}; remove it there")
         if task.name in other.overlaps:
             raise IclError(f"task '{name}' says that it overlaps '{task.name}', so it cannot be related to it: remove it from 'related'")
         missing = [label for label in task.labels if label not in other.labels]

@@ -73,7 +73,7 @@ def build_page(directory: Path, name: str) -> Page:
         rows=facts.table_rows(summary, cost),
         accuracy=figures.accuracy_figures(summary, episodes, 1.0 / len(run["labels"])),
         differences=figures.difference_figures(summary, episodes),
-        prefix=Table(("", "A query alone", "Kept: once per task", "Kept: per query"), prefix) if prefix else None,
+        prefix=Table(("In-context", "Alone, per query", "Kept, once per task", "Kept, per query"), prefix) if prefix else None,
         search=Table(SEARCH_HEAD, facts.search_rows(summary, cost)),
         budget=facts.budget_pairs(summary),
         failures=facts.failures(summary),
