@@ -227,6 +227,7 @@ def _environment(prepared: Prepared, engine: Any) -> dict[str, Any]:
             "task": task.name,
             "kind": task.kind,
             "labels": list(prepared.labels),
+            "metrics": list(task.metrics),
             "model": spec.model,
             "n_episodes": len(prepared.episodes),
             "n_queries": len(prepared.episodes[0].query),

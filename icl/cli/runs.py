@@ -19,8 +19,9 @@ def list_runs(out: Out = Path("runs"), json: Json = False, debug: Debug = False)
     """The finished runs of a directory, oldest first."""
     from icl.runs import store
 
-    found = [run for run in store.list_runs(out) if (run.dir / "environment.json").is_file()]
-    runs = [{**run.to_json(), "shots": run.resolved.spec.shots} for run in found]
+    runs = [
+        {**run.to_json(), "shots": run.resolved.spec.shots, "leading": run.environment["run"]["metrics"]} for run in store.list_runs(out)
+    ]
     if json:
         print_json(
             [{key: run[key] for key in ("run", "dir", "task", "model", "shots", "n_episodes", "n_queries", "metrics")} for run in runs]
@@ -29,16 +30,17 @@ def list_runs(out: Out = Path("runs"), json: Json = False, debug: Debug = False)
     from rich.console import Console
     from rich.table import Table
 
-    from icl.report.terminal import show_estimate
+    from icl.report.terminal import TITLES, show_estimate
 
     table = Table(box=None, header_style="bold", pad_edge=False)
     for column in ("run", "shots", "metric", "uncalibrated", "best calibration"):
         table.add_column(column, no_wrap=True)
     for run in runs:
-        lead = "accuracy" if "accuracy" in run["metrics"]["none"] else "exact_match"
+        plain = run["metrics"].get("none", {})
+        lead = next(name for name in (*run["leading"], *TITLES) if any(name in of for of in run["metrics"].values()))
         name, best = max(run["metrics"].items(), key=lambda item: item[1][lead]["mean"] if lead in item[1] else -1.0)
-        plain = show_estimate(run["metrics"]["none"][lead])
-        table.add_row(run["run"], str(run["shots"]), lead, plain, f"{show_estimate(best[lead])} {name}")
+        uncalibrated = show_estimate(plain[lead]) if lead in plain else "-"
+        table.add_row(run["run"], str(run["shots"]), lead, uncalibrated, f"{show_estimate(best[lead])} {name}")
     Console(width=None if sys.stdout.isatty() else 160).print(table) if runs else print(f"no finished runs in {out}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
@@ -36,7 +37,7 @@ def print_run(run: Run) -> None:
         highlight=False,
         soft_wrap=True,
     )
-    console.print(metric_table(run.summary["metrics"]))
+    console.print(metric_table(run.summary["metrics"], facts["metrics"]))
     for line in footnotes(run):
         console.print(line, highlight=False, style="dim", markup=False)
     console.print(f"cost    {cost_line(run.cost)}", highlight=False, markup=False)
@@ -44,13 +45,13 @@ def print_run(run: Run) -> None:
     console.print(f"report  {run.dir / 'report.html'}", highlight=False, markup=False, soft_wrap=True)
 
 
-def metric_table(metrics: dict[str, dict[str, Any]]) -> Table:
-    """Metrics down, calibrations across, each as mean ± half its interval; under the leading metric its worst and best episode."""
+def metric_table(metrics: dict[str, dict[str, Any]], first: Sequence[str]) -> Table:
+    """Metrics down (those of the card first), calibrations across, each as mean ± half its interval; worst and best episode below."""
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("mean ± 95 %")
     for calibration in metrics:
         table.add_column(calibration + ("*" if get_calibrator(calibration).transductive else ""), justify="right")
-    names = [name for name in TITLES if any(name in of for of in metrics.values())]
+    names = [name for name in dict.fromkeys([*first, *TITLES]) if any(name in of for of in metrics.values())]
     for name in names:
         table.add_row(TITLES[name], *(show_estimate(of[name]) if name in of else "" for of in metrics.values()))
         if name in LEADING:

@@ -1,0 +1,85 @@
+"""Features are the model's last hidden state at the last token of the query side; computed once, shared, and standardised without queries."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from arena import Planes, plain_episode, review_task
+
+from compare import standardise
+from compare.features import FeatureStore
+from icl.engine.hf import HFEngine
+from icl.models import load_model, resolve_model
+from prompts import PromptBuilder, load_template
+from tasks import IclError, Query
+
+
+@pytest.fixture
+def store(tmp_path: Path, tiny_model_dir: Path) -> FeatureStore:
+    loaded = load_model(resolve_model(str(tiny_model_dir)), "float32", "cpu")
+    builder = PromptBuilder(load_template("sentiment-plain"), review_task(tmp_path, "films"))
+    return FeatureStore(HFEngine(loaded.model, loaded.tokenizer, 64), loaded.tokenizer, {"films": builder}, loaded.context_window)
+
+
+QUERIES = [Query("a", {"text": "a good film"}), Query("b", {"text": "bad"}), Query("c", {"text": "a good film"})]
+
+
+def test_they_equal_a_plain_forward_pass_of_the_query_side(store: FeatureStore) -> None:
+    rows = store.vectors("films", QUERIES)
+    assert rows.shape == (3, 32)
+    assert rows.dtype == np.float32
+    engine: Any = store.engine
+    for row, query in zip(rows, QUERIES, strict=True):
+        ids = store.tokenizer(f"Text: {query.inputs['text']}\nSentiment:", return_tensors="pt")["input_ids"]
+        with torch.no_grad():
+            hidden = engine.model(ids, output_hidden_states=True).hidden_states[-1][0, -1]
+        np.testing.assert_allclose(row, hidden.numpy(), atol=1e-5)
+    np.testing.assert_array_equal(rows[0], rows[2])
+
+
+def test_each_text_is_computed_once_and_charged_to_whoever_reads_it(store: FeatureStore) -> None:
+    store.vectors("films", QUERIES)
+    computed = store.engine.work.tokens_unique
+    texts = [store.text("films", query) for query in QUERIES]
+    assert store.tokens == computed == store.work(texts).tokens_unique
+    store.vectors("films", QUERIES[::-1])
+    assert store.engine.work.tokens_unique == computed
+    assert store.work(texts[:1]).tokens_unique + store.work(texts[1:2]).tokens_unique == computed
+    assert store.seconds_of(texts) == pytest.approx(store.seconds)
+
+
+def test_a_query_longer_than_the_window_is_refused(store: FeatureStore) -> None:
+    store.window = 20
+    with pytest.raises(IclError, match="must fit the context window of 20 tokens"):
+        store.vectors("films", [Query("long", {"text": "film " * 60})])
+
+
+def test_a_vector_that_is_not_finite_is_refused(store: FeatureStore) -> None:
+    engine: Any = store.engine
+    with torch.no_grad():
+        engine.model.get_input_embeddings().weight.fill_(float("nan"))
+    with pytest.raises(IclError, match=r"query 'a' .* try --dtype float32"):
+        store.vectors("films", QUERIES)
+
+
+def test_meta_train_statistics_centre_and_scale_every_dimension() -> None:
+    episodes = [plain_episode(i) for i in range(5)]
+    rows = standardise.meta_rows(Planes(), episodes)
+    assert len(rows) == 5 * 28
+    out = standardise.from_meta_train(rows)(rows) * np.sqrt(rows.shape[1])
+    np.testing.assert_allclose(out.mean(axis=0), 0, atol=1e-9)
+    np.testing.assert_allclose(out.std(axis=0), 1, atol=1e-9)
+    assert standardise.fit(Planes(), []) is None
+
+
+def test_dimensions_that_never_vary_become_zero_and_equal_supports_are_no_division_by_zero() -> None:
+    rows = np.ones((4, 3), dtype=np.float32)
+    rows[:, 0] = [1, 2, 3, 4]
+    out = standardise.from_meta_train(rows)(rows + 5)
+    assert np.isfinite(out).all()
+    np.testing.assert_array_equal(out[:, 1:], 0)
+    assert np.isfinite(standardise.from_support(np.ones((2, 3), dtype=np.float32))(rows)).all()

@@ -1,0 +1,201 @@
+"""What every learner must keep to, on a tiny random language model; and that those on features can learn."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from dataclasses import FrozenInstanceError, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from arena import LABELS, plain_episode, plain_tools, review_task
+
+from compare.features import FeatureStore
+from compare.learners import LEARNERS, Tools, get_family
+from compare.meta_tasks import Pools
+from compare.play import play
+from compare.types import Learner, LearningEpisode, Support
+from icl.engine.hf import HFEngine
+from icl.models import load_model, resolve_model
+from prompts import PromptBuilder, load_template
+from tasks import IclError, Query
+from tasks.errors import IclError as SameError
+
+
+@pytest.fixture(scope="module")
+def arena(tmp_path_factory: pytest.TempPathFactory, tiny_model_dir: Path) -> tuple[Tools, list[LearningEpisode]]:
+    """Tools on a tiny model, and episodes of a made-up task."""
+    directory = tmp_path_factory.mktemp("tasks")
+    tasks = [review_task(directory, name) for name in ("films", "books")]
+    loaded = load_model(resolve_model(str(tiny_model_dir)), "float32", "cpu")
+    engine = HFEngine(loaded.model, loaded.tokenizer, 256)
+    builders = {task.name: PromptBuilder(load_template("sentiment-plain"), task) for task in tasks}
+    store = FeatureStore(engine, loaded.tokenizer, builders, loaded.context_window)
+    tools = Tools(store, engine, loaded.tokenizer, builders, loaded.context_window, "none", 5)
+    pools = Pools(replace(tasks[0], splits={}), tasks, k_max=2, seed=0)
+    return tools, list(pools.episodes(2).train[:6])
+
+
+def trained(name: str, arena: tuple[Tools, list[LearningEpisode]], **changes: Any) -> Learner:
+    tools, episodes = arena
+    family = LEARNERS[name]
+    return family.build(replace(tools, **changes), family.grid[0]).meta_train(episodes[2:], np.random.default_rng(0))
+
+
+def scores_of(learner: Learner, support: Support, queries: tuple[Query, ...], seed: int = 0) -> Any:
+    return learner.adapt(support, np.random.default_rng(seed)).predict(queries)
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_predictions_are_normalised_log_probabilities(name: str, arena: Any) -> None:
+    episode = arena[1][0]
+    scores = scores_of(trained(name, arena), episode.support, episode.queries)
+    assert scores.shape == (len(episode.queries), 2)
+    assert scores.dtype == np.float64
+    np.testing.assert_allclose(np.exp(scores).sum(axis=1), 1.0, atol=1e-9)
+    assert len(np.unique(scores[:, 0].round(9))) > 1, "queries must be told apart"
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_equal_streams_give_equal_predictions(name: str, arena: Any) -> None:
+    episode = arena[1][0]
+    first, second = (scores_of(trained(name, arena), episode.support, episode.queries) for _ in range(2))
+    assert first.tobytes() == second.tobytes()
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_adapting_leaves_the_learner_as_it_was(name: str, arena: Any) -> None:
+    _, episodes = arena
+    learner = trained(name, arena)
+    kept = {field: pickle.dumps(value) for field, value in vars(learner).items() if field not in ("tools", "calibrator")}
+    early = learner.adapt(episodes[0].support, np.random.default_rng(0))
+    before = early.predict(episodes[0].queries)
+    learner.adapt(episodes[1].support, np.random.default_rng(0)).predict(episodes[1].queries)
+    assert {field: pickle.dumps(getattr(learner, field)) for field in kept} == kept
+    np.testing.assert_array_equal(early.predict(episodes[0].queries), before)
+    np.testing.assert_array_equal(scores_of(learner, episodes[0].support, episodes[0].queries), before)
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_meta_training_leaves_the_untrained_learner_as_it_was(name: str, arena: Any) -> None:
+    tools, episodes = arena
+    family = LEARNERS[name]
+    untrained = family.build(tools, family.grid[0])
+    state = {field: copy.copy(value) for field, value in vars(untrained).items()}
+    untrained.meta_train(episodes, np.random.default_rng(0))
+    assert vars(untrained) == state
+    with pytest.raises(FrozenInstanceError):
+        untrained.name = "other"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_the_answers_of_the_queries_are_out_of_reach(name: str, arena: Any) -> None:
+    episode = arena[1][0]
+    learner = trained(name, arena)
+    swapped = replace(episode, targets=1 - episode.targets)
+    one, other = play(learner, episode, 0), play(learner, swapped, 0)
+    assert one.scores is not None
+    assert other.scores is not None
+    np.testing.assert_array_equal(one.scores, other.scores)
+    assert one.accuracy == pytest.approx(1 - other.accuracy)
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_a_prediction_does_not_depend_on_the_other_queries_unless_the_learner_says_so(name: str, arena: Any) -> None:
+    episode = arena[1][0]
+    learner = trained(name, arena)
+    assert learner.transductive is False
+    whole = scores_of(learner, episode.support, episode.queries)
+    np.testing.assert_allclose(scores_of(learner, episode.support, episode.queries[3:5]), whole[3:5], atol=1e-4)
+    np.testing.assert_allclose(scores_of(learner, episode.support, episode.queries[::-1]), whole[::-1], atol=1e-4)
+
+
+def test_batch_calibration_makes_in_context_learning_transductive(arena: Any) -> None:
+    episode = arena[1][0]
+    learner = trained("in-context", arena, calibration="batch")
+    assert learner.transductive
+    whole = scores_of(learner, episode.support, episode.queries)
+    assert np.abs(scores_of(learner, episode.support, episode.queries[:3]) - whole[:3]).max() > 1e-3
+
+
+@pytest.mark.parametrize("calibration", ["contextual", "domain-context"])
+def test_calibrations_with_inputs_of_their_own_change_scores_and_stay_normalised(arena: Any, calibration: str) -> None:
+    episode = arena[1][0]
+    plain = scores_of(trained("in-context", arena), episode.support, episode.queries)
+    scores = scores_of(trained("in-context", arena, calibration=calibration), episode.support, episode.queries)
+    np.testing.assert_allclose(np.exp(scores).sum(axis=1), 1.0, atol=1e-9)
+    shift = (scores - plain)[:, 0] - (scores - plain)[:, 1]
+    assert np.abs(shift).max() > 1e-3
+    np.testing.assert_allclose(shift, shift[0], atol=1e-3)  # one prior for the whole episode
+
+
+def test_in_context_scores_are_those_of_a_plain_forward_pass(arena: Any) -> None:
+    import torch
+
+    tools, episodes = arena
+    episode = episodes[0]
+    predictor: Any = trained("in-context", arena).adapt(episode.support, np.random.default_rng(0))
+    scores = predictor.predict(episode.queries[:2])
+    assert sorted(e.id for e in predictor.demonstrations) == sorted(e.id for e in episode.support.examples)
+    for i, query in enumerate(episode.queries[:2]):
+        context = "\n\n".join(f"Text: {e.inputs['text']}\nSentiment: {e.target}" for e in predictor.demonstrations)
+        sums = []
+        for label in LABELS:
+            head = f"{context}\n\nText: {query.inputs['text']}\nSentiment:"
+            ids = tools.tokenizer(f"{head} {label}")["input_ids"]
+            start = len(tools.tokenizer(head)["input_ids"])
+            with torch.no_grad():
+                log_probs = tools.engine.model(torch.tensor([ids])).logits[0].double().log_softmax(-1)
+            sums.append(float(sum(log_probs[t - 1, ids[t]] for t in range(start, len(ids)))))
+        expected = np.array(sums) - np.logaddexp(*sums)
+        np.testing.assert_allclose(scores[i], expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", [name for name, family in LEARNERS.items() if family.uses_features])
+def test_learners_on_features_learn(name: str) -> None:
+    family = LEARNERS[name]
+    for settings in family.grid:
+        learner = family.build(plain_tools(), settings).meta_train([plain_episode(i) for i in range(1, 9)], np.random.default_rng(0))
+        played = [play(learner, plain_episode(i), 0) for i in range(20, 25)]
+        assert np.mean([p.accuracy for p in played]) > 0.9
+        assert all(p.footprint is not None and p.footprint.bytes_per_task > 0 for p in played)
+        assert all(p.predict_flops > 0 and p.adapt_flops > 0 for p in played)
+
+
+@pytest.mark.parametrize("name", ["linear-probe", "protonet"])
+def test_without_other_tasks_they_standardise_by_the_support(name: str) -> None:
+    family = LEARNERS[name]
+    learner = family.build(plain_tools(), family.grid[0]).meta_train([], np.random.default_rng(0))
+    assert np.mean([play(learner, plain_episode(i), 0).accuracy for i in range(20, 25)]) > 0.9
+
+
+def test_maml_uses_what_the_other_tasks_taught() -> None:
+    """One example per label and a weak signal: the meta-learnt start knows the direction that the support cannot show."""
+    from arena import Planes
+
+    tools = plain_tools(Planes(gap=1.5), meta_steps=60)
+    accuracy = {}
+    for name in ("maml", "protonet"):
+        family = LEARNERS[name]
+        learner = family.build(tools, family.grid[0]).meta_train([plain_episode(i, k=1) for i in range(1, 25)], np.random.default_rng(0))
+        accuracy[name] = np.mean([play(learner, plain_episode(i, k=1), 0).accuracy for i in range(50, 60)])
+    assert accuracy["maml"] > accuracy["protonet"] + 0.05
+
+
+def test_maml_asks_for_other_tasks_and_reports_divergence() -> None:
+    from compare.learners import maml
+
+    untrained = maml.build(plain_tools(), maml.GRID[0])
+    with pytest.raises(IclError, match="name tasks under 'related'"):
+        untrained.meta_train([], np.random.default_rng(0))
+    assert "must be meta-trained" in play(untrained, plain_episode(1), 0).reason
+    learner = untrained.meta_train([plain_episode(i) for i in range(2, 5)], np.random.default_rng(0))
+    wild = replace(learner, params={name: value * np.nan for name, value in (learner.params or {}).items()})
+    assert "diverged in episode e1" in play(wild, plain_episode(1), 0).reason
+
+
+def test_an_unknown_learner_is_named_with_its_nearest() -> None:
+    with pytest.raises(SameError, match="did you mean protonet"):
+        get_family("protonets")
