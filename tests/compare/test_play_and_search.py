@@ -28,7 +28,10 @@ class Puppet:
     name: str = "puppet"
     transductive: bool = False
     meta_flops: int = 0
-    footprint: Footprint = Footprint(10, 3, 12)
+
+    @property
+    def footprint(self) -> Footprint:
+        return Footprint(10, 3, 12)
 
     def meta_train(self, episodes: Sequence[LearningEpisode], rng: np.random.Generator) -> Puppet:
         return self
@@ -45,9 +48,12 @@ class Puppet:
         wrong = np.arange(len(queries)) >= self.right * len(queries)
         logits = np.zeros((len(queries), 2))
         logits[np.arange(len(queries)), np.where(wrong, 1 - truth, truth)] = self.sure
+        if self.fault == "unnormalised":
+            return logits
+        scores: FloatArray = logits - np.logaddexp(logits[:, :1], logits[:, 1:])
         if self.fault == "nan":
-            logits[0, 0] = np.nan
-        return logits if self.fault == "unnormalised" else logits - np.logaddexp(logits[:, :1], logits[:, 1:])
+            scores[0, 0] = np.nan
+        return scores
 
     def query_flops(self, queries: int) -> int:
         return 2 * queries

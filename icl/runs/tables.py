@@ -1,0 +1,67 @@
+"""The tables of a run, as Arrow: raw scores, content-free scores, prompts. Everything that a report shows is derived from them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+PREDICTIONS = pa.schema(
+    [
+        ("episode", pa.string()),
+        ("query", pa.string()),
+        ("candidate", pa.string()),  # label; empty for a generated answer
+        ("text", pa.string()),  # the scored characters, or what the model wrote
+        ("logprob", pa.float64()),  # natural log, summed over the span; null for a generated answer
+        ("tokens", pa.int32()),  # in the scored span
+        ("predicted", pa.string()),  # uncalibrated; for a generated answer, the answer found in the text
+        ("target", pa.string()),
+        ("answers", pa.list_(pa.string())),  # generation: every accepted answer
+    ]
+)
+FREE = pa.schema(
+    [
+        ("episode", pa.string()),
+        ("part", pa.string()),  # content_free or domain
+        ("item", pa.string()),
+        ("belongs_to", pa.string()),  # query whose context this is; empty when the episode shares it
+        ("candidate", pa.string()),
+        ("logprob", pa.float64()),
+    ]
+)
+PROMPTS = pa.schema(
+    [
+        ("episode", pa.string()),
+        ("query", pa.string()),
+        ("context", pa.large_string()),  # everything before the answer, exactly
+        ("special_tokens", pa.bool_()),  # whether the tokenizer adds its own
+        ("demonstrations", pa.list_(pa.string())),
+        ("dropped", pa.int32()),
+    ]
+)
+SCHEMAS = {"predictions": PREDICTIONS, "content_free": FREE, "prompts": PROMPTS}
+
+Rows = list[dict[str, Any]]
+
+
+def write_tables(directory: Path, tables: dict[str, Rows]) -> None:
+    """One Parquet file per table."""
+    for name, rows in tables.items():
+        table = pa.Table.from_pylist(rows, schema=SCHEMAS[name])
+        pq.write_table(table, directory / f"{name}.parquet", compression="zstd")
+
+
+def join_tables(parts: Sequence[Path], directory: Path) -> None:
+    """The tables of all parts, in their order, as one file each."""
+    for name, schema in SCHEMAS.items():
+        tables = [pq.read_table(part / f"{name}.parquet", schema=schema) for part in parts]
+        pq.write_table(pa.concat_tables(tables), directory / f"{name}.parquet", compression="zstd")
+
+
+def read_table(directory: Path, name: str) -> Rows:
+    """Rows of a table as dictionaries, in the order written."""
+    rows: Rows = pq.read_table(directory / f"{name}.parquet", schema=SCHEMAS[name]).to_pylist()
+    return rows
