@@ -12,7 +12,7 @@ from typing import Any
 
 from icl.calibration import CALIBRATORS, get_calibrator
 from icl.cost import Clock, add_costs, forward_flops, peak_memory_bytes
-from icl.device import default_batch_tokens, resolve_device, resolve_dtype
+from icl.device import default_batch_tokens, keep_freed_memory, resolve_device, resolve_dtype
 from icl.engine.types import Engine, Work
 from icl.environment import describe
 from icl.events import Events, Quiet
@@ -186,6 +186,7 @@ def _engine(prepared: Prepared) -> tuple[Any, Any]:
     from icl.engine.hf import HFEngine
 
     spec = prepared.resolved.spec
+    keep_freed_memory()
     loaded = load_model(prepared.source, spec.dtype, spec.device)
     assert spec.batch_tokens is not None
     return HFEngine(loaded.model, loaded.tokenizer, spec.batch_tokens), loaded

@@ -28,7 +28,9 @@ class Head:
 
     def logits(self, hidden: Tensor) -> Tensor:
         """(rows, hidden) → (rows, vocabulary), float32."""
-        logits = torch.nn.functional.linear(hidden.float(), self.weight, self.bias) * self.scale
+        logits = torch.nn.functional.linear(hidden.float(), self.weight, self.bias)
+        if self.scale != 1.0:
+            logits *= self.scale
         return self.cap * torch.tanh(logits / self.cap) if self.cap else logits
 
     def log_probs(self, hidden: Tensor, row: Tensor, target: Tensor) -> Tensor:
@@ -36,7 +38,9 @@ class Head:
         out = torch.empty(len(target), dtype=torch.float32)
         for start in range(0, len(hidden), SLICE):
             inside = (row >= start) & (row < start + SLICE)
-            log_probs = self.logits(hidden[start : start + SLICE]).log_softmax(-1)
-            picked = log_probs[(row[inside] - start).to(hidden.device), target[inside].to(hidden.device)]
+            logits = self.logits(hidden[start : start + SLICE])
+            rows = (row[inside] - start).to(hidden.device)
+            # log-softmax at the targets alone: no second matrix of the vocabulary's width
+            picked = logits[rows, target[inside].to(hidden.device)] - logits.logsumexp(-1)[rows]
             out[inside] = picked.cpu()
         return out

@@ -9,6 +9,7 @@ made scores a small tree both ways and falls back, saying so, when they differ. 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from icl.engine.attention import NAME, attending, plan_attention, register
 from icl.engine.generation import generate_shared, generate_singly
 from icl.engine.head import Head
 from icl.engine.types import Pooling, Progress, ScoreRequest, Work, silent
@@ -48,6 +50,7 @@ class HFEngine:
         self.window = sliding_window(self.config)
         self.head: Head | None = Head(model)
         self.path = "tree" if self._tree_is_possible() else "plain"
+        self.blocks = self.path == "tree" and self._use_block_attention()
         with torch.inference_mode():
             self._check()
 
@@ -93,19 +96,25 @@ class HFEngine:
         from transformers import DynamicCache
 
         chunks = list(tree.chunks(self.batch_tokens))
+        nothing = torch.zeros(1, 1, 1, 1, dtype=self.model.dtype, device=self.device)
         kept: list[tuple[Tensor, Tensor]] = []  # per layer: keys and values of the current chunk's path, (1, heads, path, head size)
         for number, chunk in enumerate(chunks):
-            attends = torch.as_tensor(tree.attends(chunk), device=self.device)
+            plan = plan_attention(tree, chunk, self.model.dtype)
             cache = DynamicCache(ddp_cache_data=kept) if len(chunk.path) else DynamicCache()
-            output = self.model.base_model(
-                input_ids=torch.as_tensor(tree.token[chunk.start : chunk.stop], device=self.device)[None],
-                position_ids=torch.as_tensor(tree.depth[chunk.start : chunk.stop], device=self.device)[None],
-                attention_mask=additive(attends, self.model.dtype)[None, None],
-                past_key_values=cache,
-                use_cache=True,
-            )
+            if self.blocks:
+                mask = nothing  # the plan says who sees whom; a mask that is there keeps the model from making its own
+            else:
+                mask = additive(torch.as_tensor(tree.attends(chunk), device=self.device), self.model.dtype)[None, None]
+            with attending(plan) if self.blocks else contextlib.nullcontext():
+                output = self.model.base_model(
+                    input_ids=torch.as_tensor(tree.token[chunk.start : chunk.stop], device=self.device)[None],
+                    position_ids=torch.as_tensor(tree.depth[chunk.start : chunk.stop], device=self.device)[None],
+                    attention_mask=mask,
+                    past_key_values=cache,
+                    use_cache=True,
+                )
             self.work.tokens_unique += chunk.stop - chunk.start
-            self.work.attended += int(attends.sum())
+            self.work.attended += plan.seen
             yield chunk, output.last_hidden_state[0]
             if number + 1 < len(chunks):
                 kept = self._keep(cache, chunk, chunks[number + 1])
@@ -200,6 +209,14 @@ class HFEngine:
         if rope.get("rope_type") in LENGTH_DEPENDENT_ROPE:
             self.notes.append(f"plain batches: rotary embedding '{rope['rope_type']}' depends on the longest sequence of a pass")
             return False
+        return True
+
+    def _use_block_attention(self) -> bool:
+        """On a CPU the tree brings its own attention, for models whose attention can be chosen by name."""
+        if self.device.type != "cpu" or self.config._attn_implementation not in ("sdpa", NAME):
+            return False
+        register()
+        self.model.set_attn_implementation(NAME)
         return True
 
     def _check(self) -> None:

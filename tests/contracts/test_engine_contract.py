@@ -78,6 +78,10 @@ class NumberTokenizer:
 
 
 def make(name: str, batch_tokens: int = 48) -> HFEngine:
+    return HFEngine(make_model(name), NumberTokenizer(), batch_tokens)
+
+
+def make_model(name: str) -> Any:
     torch.manual_seed(0)
     model = MODELS[name][0]().float().eval()
     with torch.no_grad():
@@ -86,7 +90,7 @@ def make(name: str, batch_tokens: int = 48) -> HFEngine:
                 parameter.mul_(2)
     model.generation_config.eos_token_id = None
     model.config.eos_token_id = None
-    return HFEngine(model, NumberTokenizer(), batch_tokens)
+    return model
 
 
 def sample_requests() -> list[ScoreRequest]:
@@ -127,6 +131,19 @@ def test_another_batch_size_changes_no_score_by_more_than_1e_4(name: str) -> Non
     np.testing.assert_allclose(np.concatenate(first), np.concatenate(second), atol=1e-4, rtol=0)
 
 
+@pytest.mark.parametrize("batch_tokens", [33, 1000])
+@pytest.mark.parametrize("name", ["llama", "phi", "gpt2", "gpt-neox"])
+def test_attention_in_small_blocks_is_exact(name: str, batch_tokens: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks of 8 rows: trunks, branches that begin and end inside a block, chunks that begin inside a branch."""
+    import icl.engine.attention as attention
+
+    monkeypatch.setattr(attention, "BLOCK", 8)
+    engine, requests = make(name, batch_tokens), sample_requests()
+    assert engine.blocks
+    for request, score in zip(requests, engine.score(requests, silent), strict=True):
+        np.testing.assert_allclose(score, reference(engine, request), atol=1e-4, rtol=0)
+
+
 @pytest.mark.parametrize("name", ["llama", "mistral-window", "gpt2", "mamba"])
 def test_greedy_answers_equal_step_by_step_decoding(name: str) -> None:
     engine = make(name)
@@ -160,16 +177,19 @@ def test_embeddings_are_pooled_hidden_states(name: str) -> None:
         np.testing.assert_allclose(last[i], hidden[-1].numpy(), atol=1e-5)
 
 
-def test_an_attention_that_ignores_the_mask_is_found_out_at_load(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_that_counts_its_own_positions_is_found_out_at_load(monkeypatch: pytest.MonkeyPatch) -> None:
     """The check at load must notice a model that the tree would score wrongly, and fall back."""
-    model = MODELS["llama"][0]().float().eval()
+    model = make_model("llama")
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(2 if parameter.ndim > 1 else 1)  # so that positions matter
     forward = model.base_model.forward
 
-    def without_mask(*args: Any, **kwargs: Any) -> Any:
-        kwargs["attention_mask"] = None
+    def without_positions(*args: Any, **kwargs: Any) -> Any:
+        kwargs["position_ids"] = None
         return forward(*args, **kwargs)
 
-    monkeypatch.setattr(model.base_model, "forward", without_mask)
+    monkeypatch.setattr(model.base_model, "forward", without_positions)
     engine = HFEngine(model, NumberTokenizer(), 48)
     assert engine.path == "plain"
     assert "differs from the model's own forward" in engine.notes[0]
