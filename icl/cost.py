@@ -24,18 +24,29 @@ from icl.engine.types import Work
 
 @dataclass
 class Clock:
-    """Seconds by phase; phases may be entered many times."""
+    """Seconds by phase. Phases may be entered many times and inside each other: time counts for the innermost one only."""
 
     seconds: dict[str, float] = field(default_factory=dict)
+    _open: list[str] = field(default_factory=list)
+    _since: float = 0.0
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Adds the time spent inside to the phase of that name."""
-        start = time.perf_counter()
+        """Adds the time spent inside, less that of inner phases, to the phase of that name."""
+        self._credit()
+        self._open.append(name)
         try:
             yield
         finally:
-            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+            self._credit()
+            self._open.pop()
+
+    def _credit(self) -> None:
+        now = time.perf_counter()
+        if self._open:
+            name = self._open[-1]
+            self.seconds[name] = self.seconds.get(name, 0.0) + now - self._since
+        self._since = now
 
 
 def layer_parameters(model: Any) -> int:
@@ -67,11 +78,15 @@ def peak_memory_bytes(device: str) -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
+COUNTED = ("tokens_unique", "tokens_total", "flops", "spans_reused")
+"""What adds up over episodes: computed work, and apart from it the spans that came from the score store."""
+
+
 def add_costs(costs: list[dict[str, Any]]) -> dict[str, Any]:
     """The sum of cost records (`tokens_unique`, `tokens_total`, `flops`, `seconds`); peak memory is their maximum."""
-    total: dict[str, Any] = {"tokens_unique": 0, "tokens_total": 0, "flops": 0, "seconds": {}, "peak_memory_bytes": 0}
+    total: dict[str, Any] = {**dict.fromkeys(COUNTED, 0), "seconds": {}, "peak_memory_bytes": 0}
     for cost in costs:
-        for name in ("tokens_unique", "tokens_total", "flops"):
+        for name in COUNTED:
             total[name] += cost.get(name, 0)
         for phase, seconds in cost.get("seconds", {}).items():
             total["seconds"][phase] = round(total["seconds"].get(phase, 0.0) + seconds, 4)

@@ -13,6 +13,8 @@ from typing import Any
 from icl.calibration import CALIBRATORS, get_calibrator
 from icl.cost import Clock, add_costs, forward_flops, peak_memory_bytes
 from icl.device import default_batch_tokens, keep_freed_memory, resolve_device, resolve_dtype
+from icl.embedder import Embedder
+from icl.engine.store import Identity, ScoreStore, StoredEngine, store_path
 from icl.engine.types import Engine, Work
 from icl.environment import describe
 from icl.events import Events, Quiet
@@ -158,13 +160,14 @@ def _score_episodes(prepared: Prepared, draft: Draft, clock: Clock, events: Even
     spec = prepared.resolved.spec
     events.phase("load")
     with clock.phase("load"):
-        engine, loaded = _engine(prepared)
-    for note in engine.notes:
+        inner, loaded = _engine(prepared)
+    for note in inner.notes:
         events.note(note)
-    planner = _planner(prepared, engine, loaded.context_window, loaded.tokenizer, clock)
+    environment = _environment(prepared, inner)
+    engine = StoredEngine(inner, ScoreStore(store_path()), _identity(prepared, inner, environment), clock)
+    planner = _planner(prepared, engine, loaded.context_window, loaded.tokenizer)
     # The first episode is planned before anything is written: a prompt that does not fit leaves no directory behind.
     choosers: dict[tuple[str, ...] | None, Any] = {}
-    environment = _environment(prepared, engine)
     begun = draft.partial.is_dir()
     events.start(len(prepared.episodes), len(prepared.episodes) - len(waiting))
     for i in waiting:
@@ -177,8 +180,8 @@ def _score_episodes(prepared: Prepared, draft: Draft, clock: Clock, events: Even
         if not begun:
             draft.begin(prepared.resolved, environment)
             begun = True
-        tables = score_episode(episode.id, items, prepared.task, engine, clock, events.tokens)
-        draft.commit(episode.id, tables, _cost(engine, loaded.model, start, before, clock, spec.device))
+        tables = score_episode(episode.id, items, prepared.task, engine, events.tokens)
+        draft.commit(episode.id, tables, _cost(engine, loaded.model, start, {} if i == waiting[0] else before, clock, spec.device))
         events.episode_done()
 
 
@@ -192,13 +195,18 @@ def _engine(prepared: Prepared) -> tuple[Any, Any]:
     return HFEngine(loaded.model, loaded.tokenizer, spec.batch_tokens), loaded
 
 
-def _planner(prepared: Prepared, engine: Engine, window: int, tokenizer: Any, clock: Clock) -> Planner:
+def _identity(prepared: Prepared, engine: Any, environment: dict[str, Any]) -> Identity:
+    """What the score store keeps scores apart by, besides the tokens."""
     spec = prepared.resolved.spec
+    device = environment["device_name"] if spec.device.startswith("cuda") else "cpu"
+    packages = environment["packages"]
+    versions = f"engine {engine.VERSION}, torch {packages['torch']}, transformers {packages['transformers']}"
+    path = f"hf {engine.path} {'blocks' if engine.blocks else 'masks'}"
+    return Identity(prepared.source.fingerprint, spec.dtype, device, path, versions)
 
-    def embed(texts: Sequence[str]) -> Any:
-        ids = tokenizer(list(texts), add_special_tokens=True)["input_ids"]
-        with clock.phase("embed"):
-            return engine.embed([row or [tokenizer.eos_token_id or 0] for row in ids], lambda done, total: None)
+
+def _planner(prepared: Prepared, engine: Engine, window: int, tokenizer: Any) -> Planner:
+    spec = prepared.resolved.spec
 
     chat = chat_renderer(tokenizer) if spec.chat else None
     builder = PromptBuilder(prepared.template, prepared.task, chat)
@@ -210,7 +218,7 @@ def _planner(prepared: Prepared, engine: Engine, window: int, tokenizer: Any, cl
         builder=builder,
         tokenizer=tokenizer,
         window=window,
-        selector=make_selector(spec.selector, embed),
+        selector=make_selector(spec.selector, Embedder(engine, tokenizer)),
         parts=frozenset(parts),
         generate=prepared.task.kind == "generation",
     )
@@ -244,13 +252,14 @@ def _cost(engine: Any, model: Any, start: Work, before: dict[str, float], clock:
         engine.work.tokens_total - start.tokens_total,
         engine.work.scored_rows - start.scored_rows,
         engine.work.attended - start.attended,
+        engine.work.spans_reused - start.spans_reused,
     )
-    first = "score" not in before
     return {
         "tokens_unique": work.tokens_unique,
         "tokens_total": work.tokens_total,
         "flops": forward_flops(model, work),
-        "seconds": {name: value - (0.0 if first else before.get(name, 0.0)) for name, value in clock.seconds.items()},
+        "spans_reused": work.spans_reused,
+        "seconds": {name: value - before.get(name, 0.0) for name, value in clock.seconds.items()},
         "peak_memory_bytes": peak_memory_bytes(device),
     }
 

@@ -11,6 +11,8 @@ from typing import Any, Literal
 
 from icl.engine.types import ScoreRequest
 from icl.selection import Chooser, Selector
+from icl.selection.knn import KNNSelector
+from icl.selection.types import text_of
 from icl.spec import RunSpec
 from icl.tokenise import tokenise, tokenise_open
 from prompts import Candidate, Prompt, PromptBuilder
@@ -66,6 +68,8 @@ class Planner:
 
     def items(self, episode: Episode, chooser: Chooser, support: Sequence[Example], queries: Sequence[Example]) -> Iterator[Item]:
         """Queries first, in the episode's order, then what calibrations need."""
+        if isinstance(self.selector, KNNSelector):
+            self.selector.embed([text_of(example.query()) for example in queries])  # all at once, not one by one below
         shared = None if self.selector.per_query else self._demonstrations(episode, chooser, support, None)
         first: list[Example] = []
         for example in queries:

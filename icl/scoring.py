@@ -8,7 +8,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from icl.cost import Clock
 from icl.engine.types import Engine, Progress
 from icl.metrics import predict
 from icl.plan import Item
@@ -17,15 +16,13 @@ from tasks import IclError, Task
 from tasks.types import LETTERS
 
 
-def score_episode(episode: str, items: Sequence[Item], task: Task, engine: Engine, clock: Clock, progress: Progress) -> dict[str, Rows]:
+def score_episode(episode: str, items: Sequence[Item], task: Task, engine: Engine, progress: Progress) -> dict[str, Rows]:
     """Scores every candidate and writes every answer of an episode. Raises IclError for a score that is not a finite number."""
-    with clock.phase("score"):
-        scores = engine.score([request for item in items for request in item.requests], progress)
+    scores = engine.score([request for item in items for request in item.requests], progress)
     written: dict[str, str] = {}
     open_items = [item for item in items if item.open_prompt is not None]
     if open_items:
-        with clock.phase("generate"):
-            texts = engine.generate([item.open_ids for item in open_items], task.max_new_tokens, task.stop, progress)
+        texts = engine.generate([item.open_ids for item in open_items], task.max_new_tokens, task.stop, progress)
         written = {item.query.id: text for item, text in zip(open_items, texts, strict=True)}
     tables: dict[str, Rows] = {"predictions": [], "content_free": [], "prompts": []}
     position = 0

@@ -116,3 +116,9 @@ def isolated_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     directory = tmp_path / "cache"
     monkeypatch.setenv("ICL_CACHE_DIR", str(directory))
     return directory
+
+
+@pytest.fixture(autouse=True)
+def _own_score_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test finds the scores of another."""
+    monkeypatch.setenv("ICL_SCORE_STORE", str(tmp_path / "store" / "scores.sqlite"))

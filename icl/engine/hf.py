@@ -39,6 +39,9 @@ TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.5, torch.float16: 0.1}
 class HFEngine:
     """See the module's opening. `path` is 'tree' or 'plain'; `notes` says why when it is not the tree."""
 
+    VERSION = 1
+    """Of the arithmetic: part of every key of the score store. Raised when equal tokens could get other scores."""
+
     def __init__(self, model: Any, tokenizer: Any, batch_tokens: int) -> None:
         self.model = model.eval()
         self.tokenizer = tokenizer

@@ -34,7 +34,7 @@ class ScoreRequest:
 
 @dataclass
 class Work:
-    """What an engine has computed so far (never what it could re-use)."""
+    """What an engine has computed so far; what it could re-use is counted apart."""
 
     tokens_unique: int = 0
     """Token positions that went through the model."""
@@ -44,12 +44,17 @@ class Work:
     """Rows that went through the LM head."""
     attended: int = 0
     """Sum over computed positions of the positions that each attends to (for the FLOPs of attention)."""
+    spans_reused: int = 0
+    """Spans, answers and embeddings that came from the score store."""
 
 
 class Engine(Protocol):
     """Scores, writes and embeds token sequences with one causal language model."""
 
-    work: Work
+    @property
+    def work(self) -> Work:
+        """What has been computed so far; counted on by the engine alone."""
+        ...
 
     def score(self, requests: Sequence[ScoreRequest], progress: Progress) -> list[NDArray[np.float64]]:
         """Log-probabilities (natural) of each request's scored tokens: one array of shape (len - scored_from,) per request."""

@@ -96,9 +96,10 @@ def footnotes(run: Run) -> list[str]:
 
 def cost_line(cost: dict[str, Any]) -> str:
     """Tokens, operations, seconds by phase, memory, in one line."""
-    seconds = ", ".join(f"{name} {value:.1f}" for name, value in cost["seconds"].items())
-    saved = cost["tokens_total"] / max(cost["tokens_unique"], 1)
+    seconds = ", ".join(f"{name} {value:.1f}" for name, value in cost["seconds"].items() if value >= 0.05)
+    saved = f" ({cost['tokens_total'] / cost['tokens_unique']:.1f} x fewer than without sharing)" if cost["tokens_unique"] else ""
+    reused = f", {cost['spans_reused']:,} scores re-used from the store" if cost["spans_reused"] else ""
     return (
-        f"{cost['tokens_unique']:,} tokens computed ({saved:.1f} x fewer than without sharing), {cost['flops'] / 1e12:.2f} TFLOP, "
+        f"{cost['tokens_unique']:,} tokens computed{saved}{reused}, {cost['flops'] / 1e12:.2f} TFLOP, "
         f"seconds: {seconds}; peak memory {cost['peak_memory_bytes'] / 2**30:.1f} GiB"
     )

@@ -51,7 +51,7 @@ def test_a_run_has_its_files_and_says_what_the_issue_promises(spec: RunSpec, tmp
     cost = printed["cost"]
     assert 0 < cost["tokens_unique"] < cost["tokens_total"]
     assert cost["flops"] > 0
-    assert {"load", "plan", "score"} <= set(cost["seconds"])
+    assert {"load", "plan", "score", "store"} <= set(cost["seconds"])
     json.dumps(printed, allow_nan=False)
 
 
@@ -86,7 +86,7 @@ def test_exported_scores_equal_a_plain_forward_pass(spec: RunSpec, tmp_path: Pat
         assert record["logprob"] == pytest.approx(total, abs=1e-4 * (len(ids) - start))
 
 
-def test_the_same_spec_finds_the_finished_run(spec: RunSpec, tmp_path: Path) -> None:
+def test_the_same_spec_finds_the_finished_run(spec: RunSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Listening(Quiet):
         said: list[str] = []  # noqa: RUF012
 
@@ -99,7 +99,9 @@ def test_the_same_spec_finds_the_finished_run(spec: RunSpec, tmp_path: Path) -> 
     assert again.dir == first.dir
     assert (first.dir / "summary.json").stat().st_mtime_ns == stamp
     assert "is finished already; --fresh makes another" in Listening.said[0]
+    monkeypatch.setenv("ICL_SCORE_STORE", str(tmp_path / "empty.sqlite"))
     fresh = evaluate(spec, out=tmp_path, fresh=True)
+    assert fresh.cost["spans_reused"] == 0
     assert fresh.dir.name == first.dir.name + "-2"
     assert (fresh.dir / "summary.json").read_bytes() == (first.dir / "summary.json").read_bytes()
 
@@ -110,7 +112,7 @@ def test_another_process_gives_the_same_bytes(spec: RunSpec, tmp_path: Path) -> 
         "import json, sys\nfrom icl import RunSpec, evaluate\n"
         "run = evaluate(RunSpec.from_json(json.loads(sys.argv[1])), out=sys.argv[2])\nprint(run.dir)"
     )
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "PYTHONHASHSEED": "77"}
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "PYTHONHASHSEED": "77", "ICL_SCORE_STORE": str(tmp_path / "empty.sqlite")}
     arguments = [sys.executable, "-c", code, json.dumps(spec.to_json()), str(tmp_path / "there")]
     done = subprocess.run(arguments, capture_output=True, text=True, env=environment, check=True)
     there = Path(done.stdout.strip().splitlines()[-1])
@@ -118,8 +120,9 @@ def test_another_process_gives_the_same_bytes(spec: RunSpec, tmp_path: Path) -> 
         assert (here.dir / name).read_bytes() == (there / name).read_bytes(), name
 
 
-def test_another_batch_size_moves_scores_by_less_than_1e_4(spec: RunSpec, tmp_path: Path) -> None:
+def test_another_batch_size_moves_scores_by_less_than_1e_4(spec: RunSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one = evaluate(replace(spec, batch_tokens=16), out=tmp_path)
+    monkeypatch.setenv("ICL_SCORE_STORE", str(tmp_path / "empty.sqlite"))
     other = evaluate(replace(spec, batch_tokens=4096), out=tmp_path)
     assert one.name != other.name, "the chunk plan is part of the spec"
     for a, b in zip(one.table("predictions"), other.table("predictions"), strict=True):
@@ -144,6 +147,37 @@ def test_a_run_that_is_interrupted_keeps_finished_episodes_and_ends_in_the_same_
     resumed = evaluate(spec, out=tmp_path / "cut")
     assert (resumed.dir / "summary.json").read_bytes() == (whole.dir / "summary.json").read_bytes()
     assert files(resumed) == files(whole)
+
+
+def test_a_second_run_over_the_same_prompts_computes_nothing(spec: RunSpec, tmp_path: Path) -> None:
+    first = evaluate(spec, out=tmp_path / "a")
+    second = evaluate(spec, out=tmp_path / "b")
+    assert first.cost["spans_reused"] == 0
+    assert second.cost["spans_reused"] > 0
+    assert second.cost["tokens_unique"] == second.cost["flops"] == 0
+    assert "score" not in second.cost["seconds"], "times are never those of store hits"
+    assert (second.dir / "summary.json").read_bytes() == (first.dir / "summary.json").read_bytes()
+    fewer = evaluate(replace(spec, calibration=("batch",)), out=tmp_path / "b")
+    assert fewer.cost["tokens_unique"] == 0, "another calibration costs nothing"
+
+
+def test_a_run_that_is_killed_outright_ends_in_the_same_bytes(spec: RunSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`kill -9` right after the second episode's scores were kept, before the episode was."""
+    code = (
+        "import json, os, signal, sys\nimport icl.evaluation as e\nfrom icl.spec import RunSpec\n"
+        "commit, done = e.Draft.commit, []\n"
+        "def dies(self, *a):\n    done.append(1)\n    if len(done) == 2: os.kill(os.getpid(), signal.SIGKILL)\n    commit(self, *a)\n"
+        "e.Draft.commit = dies\n"
+        "e.evaluate(RunSpec.from_json(json.loads(sys.argv[1])), out=sys.argv[2])"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    arguments = [sys.executable, "-c", code, json.dumps(spec.to_json()), str(tmp_path / "cut")]
+    assert subprocess.run(arguments, env=environment, capture_output=True, check=False).returncode == -9
+    resumed = evaluate(spec, out=tmp_path / "cut")
+    monkeypatch.setenv("ICL_SCORE_STORE", str(tmp_path / "empty.sqlite"))
+    whole = evaluate(spec, out=tmp_path / "whole")
+    assert (resumed.dir / "summary.json").read_bytes() == (whole.dir / "summary.json").read_bytes()
+    assert (resumed.dir / "predictions.parquet").read_bytes() == (whole.dir / "predictions.parquet").read_bytes()
 
 
 def test_episodes_can_be_handed_on(spec: RunSpec, tmp_path: Path) -> None:
