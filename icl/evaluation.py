@@ -22,7 +22,7 @@ from icl.models import ModelSource, load_model, load_tokenizer, resolve_model
 from icl.plan import Part, Planner
 from icl.results import metrics_json, metrics_of
 from icl.runs import Draft, Run, is_finished, write_json
-from icl.runs.store import free_directory
+from icl.runs.store import free_directory, read_json
 from icl.runs.tables import join_tables, read_table
 from icl.scoring import score_episode
 from icl.selection import check_selector, make_selector
@@ -30,7 +30,7 @@ from icl.spec import ResolvedSpec, RunSpec
 from prompts import PromptBuilder, Template, check_fit, load_template
 from prompts.chat import chat_renderer
 from tasks import Episode, Example, IclError, Task
-from tasks.episodefile import episodes_sha256, read_episodes, write_episodes
+from tasks.episodefile import episodes_sha256, read_episodes
 from tasks.episodes import resolve, sample_episodes
 from tasks.load import load_task
 from tasks.types import LETTERS
@@ -81,13 +81,33 @@ def evaluate(
         directory = free_directory(directory)
     draft = Draft(directory)
     with draft.locked():
-        try:
-            _score_episodes(prepared, draft, clock, events)
-        except KeyboardInterrupt as error:
-            if not draft.partial.is_dir():
-                raise
-            raise KeyboardInterrupt(f"finished episodes are kept in {draft.dir}; the same command continues") from error
-        return _finish(prepared, draft, events)
+        return _make(prepared, draft, clock, events)
+
+
+def resume(directory: Path, *, data_dir: Path | None = None, events: Events | None = None) -> Run:
+    """Goes on with a run that was begun in that directory, by its own spec and episodes.
+
+    Raises IclError when what its names meant has changed since (template, data, model), so that it would be another run.
+    """
+    begun = ResolvedSpec.from_json(read_json(directory / "spec.json"))
+    prepared = prepare(begun.spec, data_dir, directory / "episodes.jsonl", events or Quiet())
+    if prepared.resolved.hash() != begun.hash():
+        raise IclError(f"{directory} cannot go on: its template, data or model has changed since; evaluate anew")
+    draft = Draft(directory)
+    with draft.locked():
+        return _make(prepared, draft, Clock(), events or Quiet())
+
+
+def _make(prepared: Prepared, draft: Draft, clock: Clock, events: Events) -> Run:
+    """Scores what is not scored yet and finishes the run."""
+    try:
+        _score_episodes(prepared, draft, clock, events)
+    except KeyboardInterrupt as error:
+        if not draft.partial.is_dir():
+            raise
+        kept = f"finished episodes are kept in {draft.dir}; the same command, or 'icl runs resume {draft.dir.name}', continues"
+        raise KeyboardInterrupt(kept) from error
+    return _finish(prepared, draft, events)
 
 
 def prepare(spec: RunSpec, data_dir: Path | None, episodes_file: Path | None, events: Events) -> Prepared:
@@ -178,7 +198,7 @@ def _score_episodes(prepared: Prepared, draft: Draft, clock: Clock, events: Even
                 choosers[episode.support] = planner.chooser(support)
             items = list(planner.items(episode, choosers[episode.support], support, queries))
         if not begun:
-            draft.begin(prepared.resolved, environment)
+            draft.begin(prepared.resolved, environment, prepared.episodes)
             begun = True
         tables = score_episode(episode.id, items, prepared.task, engine, events.tokens)
         draft.commit(episode.id, tables, _cost(engine, loaded.model, start, {} if i == waiting[0] else before, clock, spec.device))
@@ -274,7 +294,6 @@ def _finish(prepared: Prepared, draft: Draft, events: Events) -> Run:
     spent = Clock()
     with spent.phase("metrics"):
         join_tables([draft.partial / id for id in ids], draft.dir)
-        write_episodes(draft.dir / "episodes.jsonl", prepared.episodes)
         predictions, free = read_table(draft.dir, "predictions"), read_table(draft.dir, "content_free")
         metrics = metrics_json(metrics_of(predictions, free, prepared.labels, spec.calibration))
     cost = add_costs([*draft.costs(ids), {"seconds": spent.seconds}])

@@ -86,10 +86,18 @@ class ResolvedSpec:
         values["spec"] = self.spec.to_json()
         return values
 
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> ResolvedSpec:
+        """The inverse of `to_json`."""
+        return cls(**{**values, "spec": RunSpec.from_json(values["spec"])})
+
     def hash(self) -> str:
-        """sha256 of the canonical JSON. Names of files and models stand for what they contain, so they do not count themselves."""
+        """sha256 of the canonical JSON.
+
+        Names of files and models stand for what they contain, and how episodes were drawn for the episodes: only the contents count.
+        """
         values = self.to_json()
-        for name in ("task", "model", "template"):
+        for name in ("task", "model", "template", "episodes", "queries", "pool", "split"):
             del values["spec"][name]
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode("utf-8")).hexdigest()
 

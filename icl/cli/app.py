@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from icl.cli import compare, evaluate, models, prompts, runs, tasks
+from icl.cli import cache, compare, evaluate, models, prompts, runs, tasks
 
 app = typer.Typer(
     name="icl",
@@ -20,3 +20,4 @@ app.add_typer(runs.app, name="runs")
 app.add_typer(models.app, name="models")
 app.add_typer(tasks.app, name="tasks")
 app.add_typer(prompts.app, name="prompts")
+app.add_typer(cache.app, name="cache")

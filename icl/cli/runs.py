@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from icl.cli.options import Debug, Json, Out, print_json
+from icl.cli.options import DataDir, Debug, Json, Out, interruptible, print_json
 
 app = typer.Typer(help="Runs: list them, show one or one of its prompts, export every scored span.", no_args_is_help=True)
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="Name of a run, the beginning of its name, or its directory.")]
@@ -75,6 +75,29 @@ def show(
         print_json(item)
     else:
         _print_query(item, prompt)
+
+
+@app.command("resume")
+def resume(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Name of an unfinished run, the beginning of its name, or its directory.")],
+    data_dir: DataDir = None,
+    out: Out = Path("runs"),
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Go on with a run that was interrupted or killed; finished episodes are kept, and the result is the same byte for byte."""
+    from icl.cli.progress import Watcher
+    from icl.evaluation import resume as go_on
+    from icl.report.terminal import print_run
+    from icl.runs.store import find_unfinished
+
+    directory = find_unfinished(run, out)
+    with interruptible(), Watcher() as watcher:
+        finished = go_on(directory, data_dir=data_dir, events=watcher)
+    if json:
+        print_json(finished.to_json())
+    else:
+        print_run(finished)
 
 
 @app.command("export")

@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from icl.runs.tables import Rows, read_table, write_tables
-from icl.spec import ResolvedSpec, RunSpec
-from tasks import IclError
+from icl.spec import ResolvedSpec
+from tasks import Episode, IclError
+from tasks.episodefile import write_episodes
 from tasks.errors import unknown_name
 
 
@@ -38,7 +39,7 @@ class Run:
     def resolved(self) -> ResolvedSpec:
         """Everything that decided the result."""
         values = read_json(self.dir / "spec.json")
-        return ResolvedSpec(**{**values, "spec": RunSpec.from_json(values["spec"])})
+        return ResolvedSpec.from_json(values)
 
     @cached_property
     def summary(self) -> dict[str, Any]:
@@ -113,8 +114,21 @@ def find_run(name: str, out: Path) -> Run:
         raise IclError(f"run '{name}' must name one run in {out}, but fits {', '.join(run.name for run in matches)}")
     if not matches:
         if (out / name / "partial").is_dir():
-            raise IclError(f"run '{name}' is not finished; the command that began it goes on with it")
+            raise IclError(f"run '{name}' is not finished; 'icl runs resume {name}' goes on with it")
         raise unknown_name("run", name, finished, f"(looked in {out}; --out names another directory)")
+    return matches[0]
+
+
+def find_unfinished(name: str, out: Path) -> Path:
+    """The directory of a run that was begun, by its name, the beginning of its name, or its directory."""
+    begun = {path.parent.name: path.parent for path in out.glob("*/partial") if path.is_dir()}
+    if (Path(name) / "partial").is_dir():
+        return Path(name)
+    matches = [path for key, path in begun.items() if key == name] or [path for key, path in begun.items() if key.startswith(name)]
+    if len(matches) > 1:
+        raise IclError(f"run '{name}' must name one unfinished run in {out}, but fits {', '.join(path.name for path in matches)}")
+    if not matches:
+        raise unknown_name("unfinished run", name, begun, f"(looked in {out}; a finished run needs no resuming)")
     return matches[0]
 
 
@@ -148,13 +162,14 @@ class Draft:
             lock.release()
             Path(lock.lock_file).unlink(missing_ok=True)
 
-    def begin(self, resolved: ResolvedSpec, environment: dict[str, Any]) -> None:
-        """Makes the directory and writes what is known before the first score."""
+    def begin(self, resolved: ResolvedSpec, environment: dict[str, Any], episodes: Sequence[Episode]) -> None:
+        """Makes the directory and writes what is known before the first score: enough to go on from."""
         self.partial.mkdir(parents=True, exist_ok=True)
         for leftover in self.partial.glob(".*"):
             shutil.rmtree(leftover)
         write_json(self.dir / "spec.json", resolved.to_json())
         write_json(self.dir / "environment.json", environment)
+        write_episodes(self.dir / "episodes.jsonl", episodes)
 
     def has(self, episode: str) -> bool:
         """Whether that episode is finished."""

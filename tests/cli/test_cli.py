@@ -212,9 +212,28 @@ def test_an_interrupted_run_is_kept_and_named(arguments: list[str], tmp_path: Pa
     assert done.returncode == 130
     assert "finished episodes are kept in runs/my-sentiment-" in done.stderr
     assert "Traceback" not in done.stderr
-    again = command(*arguments, "--json", cwd=tmp_path)
+    assert "icl runs resume my-sentiment-" in done.stderr
+    unknown = command("runs", "resume", "nothing", cwd=tmp_path)
+    assert (unknown.returncode, "unknown unfinished run 'nothing'" in unknown.stderr) == (2, True)
+    again = command("runs", "resume", "my-sentiment", "--json", cwd=tmp_path)
     assert again.returncode == 0, again.stderr
-    assert json.loads(again.stdout)["n_episodes"] == 2
+    run = json.loads(again.stdout)
+    assert run["n_episodes"] == 2
+    found = command(*arguments, "--json", cwd=tmp_path)
+    assert json.loads(found.stdout)["run"] == run["run"], "the command that began it finds it finished"
+
+
+def test_cache_info_and_prune(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from icl.engine.store import ScoreStore, store_path
+
+    ScoreStore(store_path()).put([(b"key", b"value")])
+    assert main(["cache", "info", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["scores"], facts["score_store"]) == (1, str(store_path()))
+    assert main(["cache", "prune", "--older-than", "0", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["dropped"] == 1
+    assert main(["cache", "info"]) == 0
+    assert "scores             0" in capsys.readouterr().out
 
 
 def test_lists_print_one_json_value(capsys: pytest.CaptureFixture[str]) -> None:
