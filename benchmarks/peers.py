@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 from benchmarks.environments import REPOSITORY, EnvironmentUnavailable, environment_python
@@ -87,10 +87,8 @@ class Process:
     def close(self) -> None:
         """Ends the worker: it stops when its input does."""
         assert self.process.stdin is not None
-        try:
+        with contextlib.suppress(BrokenPipeError):  # it ended first
             self.process.stdin.close()
-        except BrokenPipeError:  # it ended first
-            pass
         try:
             self.process.wait(timeout=30)
         except subprocess.TimeoutExpired:
@@ -134,8 +132,3 @@ def _most_rows(workload: Workload, vocabulary: int) -> int:
     if workload.generates:
         return max(LM_EVAL_BATCHES)  # only last positions go through the head
     return max(1, LOGITS_BUDGET // (max(map(len, workload.sequences)) * vocabulary * LOGITS_BYTES))
-
-
-def workload_file(directory: Path, name: str, part: str) -> Path:
-    """Where a workload's file lies while the benchmark runs."""
-    return directory / f"{name}-{part}.npz"

@@ -1,8 +1,8 @@
 """The floor: how fast this machine does the products that no program can leave out, with the model's own weights and shapes.
 
-Per token: every weight matrix of the layers, at the best of several row counts. Per pair of a token and a position that it attends to: one
-column of QKᵀ and one row of PV, multiplied for blocks of rows, at the best of several block sizes. Per scored row: the LM head, in the model's
-dtype or in float32, whichever is faster. Nothing elementwise, no norms, no softmax, no embedding.
+Per token: every weight matrix of the layers, at the best of several row counts. Per pair of a token and a position that it attends to:
+one column of QKᵀ and one row of PV, multiplied for blocks of rows, at the best of several block sizes. Per scored row: the LM head, in the
+model's dtype or in float32, whichever is faster. Nothing elementwise, no norms, no softmax, no embedding.
 """
 
 from __future__ import annotations

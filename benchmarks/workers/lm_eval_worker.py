@@ -1,7 +1,7 @@
 """lm-evaluation-harness, Hugging Face back end: `HFLM.loglikelihood` and `generate_until` on the same strings. In its own environment.
 
-Only its scoring is timed (`_loglikelihood_tokens`), not its tokenising; that it came to the same token ids is counted. The batch size is the
-fastest of those given, tried once per workload on a few prompts.
+Only its scoring is timed (`_loglikelihood_tokens`), not its tokenising; that it came to the same token ids is counted. The batch size is
+the fastest of those given, tried once per workload on a few prompts.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from benchmarks.workers.serve import WARM_SEQUENCES, Reply, facts, serve, timed
 
 class LmEval:
     def __init__(self, model: str, dtype: str) -> None:
-        from lm_eval.models.huggingface import HFLM
+        from lm_eval.models.huggingface import HFLM  # type: ignore[import-not-found]
 
         self.lm: Any = HFLM(pretrained=model, dtype=dtype, device="cpu", batch_size=1)
         self.batch = 1
@@ -51,7 +51,7 @@ class LmEval:
         return self._pass(workload, self.batch)
 
     def _pass(self, workload: Workload, batch: int) -> Reply:
-        from lm_eval.api.instance import Instance
+        from lm_eval.api.instance import Instance  # type: ignore[import-not-found]
 
         self.lm.batch_size_per_gpu = batch
         if workload.generates:

@@ -25,7 +25,7 @@ class Vllm:
         os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
         os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
         os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
-        from vllm import LLM
+        from vllm import LLM  # type: ignore[import-not-found]
 
         self.llm: Any = LLM(
             model=model, dtype=dtype, enable_prefix_caching=True, max_model_len=MAX_TOKENS, max_logprobs=128, disable_log_stats=True

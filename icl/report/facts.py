@@ -146,11 +146,12 @@ class CostView:
 
 def cost_view(cost: Mapping[str, Any]) -> CostView:
     """Tokens, FLOPs, seconds by phase, peak memory."""
-    unique, total = cost["tokens_unique"], cost["tokens_total"]
+    unique, total, reused = cost["tokens_unique"], cost["tokens_total"], cost.get("spans_reused", 0)
     saved = f" ({total / unique:.1f} times fewer: what prompts share is computed once)" if unique else ""
     pairs = (
-        ("Tokens of all prompts", f"{total:,}"),
+        ("Tokens of the prompts that were computed", f"{total:,}"),
         ("Tokens computed", f"{unique:,}{saved}"),
+        *((("Scores re-used from the store", f"{reused:,}"),) if reused else ()),
         ("Floating-point operations", scaled(cost["flops"], "FLOP")),
         ("Peak memory", f"{cost['peak_memory_bytes'] / 2**30:.2f} GiB"),
         ("Time", seconds(sum(cost["seconds"].values()))),
