@@ -77,8 +77,8 @@ def markdown(results: Results) -> str:
         f"{settings['model']}, {settings['dtype']}; {machine['cpu']}, {machine['cores']} cores, {machine['torch_threads']} torch threads; "
         f"{settings['rounds']} rounds, the programs taking turns. Seconds are medians and cover scoring alone, with the model loaded and "
         "warm and nothing cached; ratios are medians of ratios within a round. The floor is the matrix products that the distinct tokens "
-        "cannot do without, at the best rate of the same round. *Difference*: the largest difference to the score of `icl`, in nats per scored "
-        "token; *same*: share of queries with the same likeliest candidate, or the same text. "
+        "cannot do without, at the best rate of the same round. *Difference*: the largest difference to the score of `icl`, in nats per "
+        "scored token; *same*: share of queries with the same likeliest candidate, or the same text. "
         "`≈`: measured on the number of queries given, extrapolated by tokens.",
         "",
         *(f"- {name}: {', '.join(f'{p} {v}' for p, v in found.items())}" for name, found in machine["versions"].items()),
