@@ -86,8 +86,8 @@ def find_answer(text: str, pattern: str) -> str:
     """The answer within a written text: group 1 of the pattern's last match (thousands separators dropped), else the whole text."""
     if not pattern:
         return text.strip()
-    matches = re.findall(pattern, text)
-    return matches[-1].replace(",", "").strip() if matches else ""
+    matches = list(re.finditer(pattern, text))
+    return (matches[-1].group(1) or "").replace(",", "").strip() if matches else ""
 
 
 def _free_rows(episode: str, item: Item, sums: NDArray[np.float64]) -> Rows:

@@ -52,7 +52,12 @@ def make_verbalizer(template: Template, task: Task) -> Verbalizer:
     if task.kind != "classification":
         return Verbalizer(template.answer, {}, targets_are_letters=task.kind == "multiple_choice")
     if template.answer == "letter":
-        return Verbalizer("letter", {label: LETTERS[i] for i, label in enumerate(task.labels[: len(LETTERS)])})
+        if len(task.labels) > len(LETTERS):
+            raise IclError(
+                f"template '{template.name}' answers with letters, which serve at most {len(LETTERS)} labels, "
+                f"but task '{task.name}' has {len(task.labels)}"
+            )
+        return Verbalizer("letter", dict(zip(task.labels, LETTERS, strict=False)))
     offered = template.label_words if set(template.label_words) >= set(task.labels) else {}
     if template.label_words and not offered:
         missing = sorted(set(task.labels) - set(template.label_words))

@@ -9,9 +9,7 @@ import typer
 
 from icl.cli.options import Debug, Json, print_json
 
-app = typer.Typer(
-    help="The score store and the cache of models and data: what they hold, how to shrink them.", no_args_is_help=True
-)
+app = typer.Typer(help="The score store and the cache of models and data: what they hold, how to shrink them.", no_args_is_help=True)
 
 
 @app.command("info")

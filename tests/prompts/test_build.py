@@ -80,6 +80,14 @@ def test_a_generated_answer_that_is_a_letter_is_written_as_it_is() -> None:
     assert [(c.label, c.text) for c in candidates] == [("A", "N"), ("B", "O"), ("C", "As"), ("D", "C")]
 
 
+def test_letters_for_labels_end_at_z() -> None:
+    source = "---\nanswer: letter\n---\n{% block query %}{{ text }}{% endblock %}"
+    builder = PromptBuilder(parse_template(source, "mine"), make_task())
+    assert builder.verbalizer.words == {"negative": "A", "positive": "B"}
+    with pytest.raises(IclError, match="at most 26 labels, but task 'toy' has 27"):
+        PromptBuilder(parse_template(source, "mine"), make_task(labels=tuple(f"l{i}" for i in range(27))))
+
+
 def test_template_and_task_must_fit() -> None:
     with pytest.raises(IclError, match="needs the field question"):
         PromptBuilder(load_template("boolq-plain"), make_task(fields=("passage",)))
