@@ -61,7 +61,7 @@ class Measured:
 
     def against_dense(self) -> float | None:
         """Our seconds ÷ (unique tokens ÷ best dense throughput), median over the rounds."""
-        if not self.dense:
+        if not self.dense or self.workload.generates:
             return None
         return statistics.median(s / (self.tokens_unique / rate) for s, rate in zip(self.outcomes[OURS].seconds, self.dense, strict=False))
 

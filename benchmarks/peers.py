@@ -19,7 +19,9 @@ LOGITS_BYTES = 6
 """Per logit of a padded batch: bf16, and a float32 copy."""
 LOGITS_BUDGET = 7_000_000_000
 LOOP_BATCH = 16
-LM_EVAL_BATCHES = (4, 16, 32, 64)
+LM_EVAL_BATCHES = (1, 4, 8, 16, 32, 64)
+LM_EVAL_WRITING = (8, 16, 32)
+"""Trying smaller ones takes long, and they are slower: a step of writing costs nearly the same for one row as for eight."""
 
 
 @dataclass(frozen=True)
@@ -119,13 +121,14 @@ def start(names: list[str], model: str, dtype: str) -> tuple[dict[str, Process],
 def batch_sizes(workload: Workload, vocabulary: int) -> list[int]:
     """The batch sizes that lm-eval may choose from: those whose logits fit in memory, and that there are prompts for."""
     most = _most_rows(workload, vocabulary)
-    fitting = [size for size in LM_EVAL_BATCHES if size <= min(most, len(workload.sequences))]
-    return fitting or [max(1, min(most, LM_EVAL_BATCHES[0]))]
+    offered = LM_EVAL_WRITING if workload.generates else LM_EVAL_BATCHES
+    fitting = [size for size in offered if size <= min(most, len(workload.sequences))]
+    return fitting or [min(most, len(workload.sequences))]
 
 
 def loop_batch(workload: Workload, vocabulary: int) -> int:
     """16 whole prompts, or as many as fit."""
-    return min(LOOP_BATCH, _most_rows(workload, vocabulary))
+    return min(LOOP_BATCH, len(workload.sequences), _most_rows(workload, vocabulary))
 
 
 def _most_rows(workload: Workload, vocabulary: int) -> int:

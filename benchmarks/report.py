@@ -116,10 +116,10 @@ def _workload(m: Measured) -> list[str]:
 def _dense(m: Measured) -> str:
     if not m.dense:
         return ""
-    return (
-        f" Best dense forward pass of the run: {max(m.dense):,.0f} tokens/s; icl takes {_short(m.against_dense())} × "
-        "what the unique tokens would take at the round's best."
-    )
+    best = f" Best dense forward pass of the run: {max(m.dense):,.0f} tokens/s"
+    if m.workload.generates:
+        return f"{best}."
+    return f"{best}; icl takes {_short(m.against_dense())} × what the unique tokens would take at the round's best."
 
 
 def _how(name: str, outcome: Outcome) -> str:

@@ -21,7 +21,7 @@ if str(REPOSITORY) not in sys.path:  # run as a script, Python looks beside it o
 from benchmarks.exchange import Workload  # noqa: E402
 from benchmarks.growing import measure_growth  # noqa: E402
 from benchmarks.measure import OURS, measure, say  # noqa: E402
-from benchmarks.peers import PEERS, start  # noqa: E402
+from benchmarks.peers import PEERS, PeerFailed, start  # noqa: E402
 from benchmarks.report import Results, write  # noqa: E402
 from benchmarks.workloads import WORKLOADS, Setting, growth  # noqa: E402
 from icl.environment import describe  # noqa: E402
@@ -146,5 +146,5 @@ def _at_least_one(text: str) -> int:
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except IclError as error:
+    except (IclError, PeerFailed) as error:
         sys.exit(f"benchmarks: {error}")
