@@ -75,7 +75,9 @@ def footnotes(run: Run) -> list[str]:
     """What the numbers estimate, and what must be known to read them."""
     facts, metrics = run.environment["run"], run.summary["metrics"]
     episodes, queries = facts["n_episodes"], facts["n_queries"]
-    said = "± half the 95 % interval of this split's mean over episode draws (Student's t)" if episodes > 1 else "one episode has no interval"
+    said = (
+        "± half the 95 % interval of this split's mean over episode draws (Student's t)" if episodes > 1 else "one episode has no interval"
+    )
     lines = [f"{episodes} episodes x {queries} queries of the split '{facts['split']}'; {said}"]
     if episodes >= 20:
         lines.append("the crossed bootstrap over episodes and queries is in summary.json and in the report")
