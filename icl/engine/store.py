@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from icl.cost import Clock
 from icl.engine.types import Engine, Pooling, Progress, ScoreRequest, Work
-from tasks.cache import cache_dir
+from tasks.cache import cache_dir, locked
 from tasks.errors import IclError
 
 VERSION = 1
@@ -43,18 +43,21 @@ class ScoreStore:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with self._explained():
-            self.connection = sqlite3.connect(path, timeout=60, isolation_level=None)
-            self.connection.execute("PRAGMA journal_mode = WAL")
-            self.connection.execute("PRAGMA synchronous = NORMAL")
-            found = self.connection.execute("PRAGMA user_version").fetchone()[0]
-            if found not in (0, VERSION):
-                raise IclError(f"score store {path} must have version {VERSION}, but has {found}; move it away or set ICL_SCORE_STORE")
-            self.connection.execute(
-                "CREATE TABLE IF NOT EXISTS spans (key BLOB PRIMARY KEY, value BLOB NOT NULL, kept INTEGER NOT NULL) WITHOUT ROWID"
-            )
-            self.connection.execute(f"PRAGMA user_version = {VERSION}")
+        # SQLite does not wait when two processes switch a new file to WAL at once: one of them fails. So one at a time sets it up.
+        with locked(path), self._explained():
+            self._set_up()
+
+    def _set_up(self) -> None:
+        self.connection = sqlite3.connect(self.path, timeout=60, isolation_level=None)
+        self.connection.execute("PRAGMA journal_mode = WAL")
+        self.connection.execute("PRAGMA synchronous = NORMAL")
+        found = self.connection.execute("PRAGMA user_version").fetchone()[0]
+        if found not in (0, VERSION):
+            raise IclError(f"score store {self.path} must have version {VERSION}, but has {found}; move it away or set ICL_SCORE_STORE")
+        self.connection.execute(
+            "CREATE TABLE IF NOT EXISTS spans (key BLOB PRIMARY KEY, value BLOB NOT NULL, kept INTEGER NOT NULL) WITHOUT ROWID"
+        )
+        self.connection.execute(f"PRAGMA user_version = {VERSION}")
 
     def close(self) -> None:
         """Lets go of the file."""
