@@ -117,10 +117,11 @@ def resolve(episode: Episode, task: Task) -> tuple[list[Example] | Examples, lis
         )
     if stray := [label for label in episode.labels if label not in task.labels]:
         raise DataError(f"episode {episode.id} names labels that task '{task.name}' does not have: {', '.join(stray)}")
+    if episode.support_split == episode.query_split:
+        # Also for listed rows: what one episode shows, another of the same file may ask.
+        raise DataError(f"episode {episode.id}: demonstrations would come from the evaluated rows (both are '{episode.query_split}')")
     queries = _rows(episode, task, episode.query_split, episode.query)
     if episode.support is None:
-        if episode.support_split == episode.query_split:
-            raise DataError(f"episode {episode.id}: demonstrations would come from the evaluated rows (both are '{episode.query_split}')")
         if episode.support_split not in task.splits:
             raise unknown_name("split", episode.support_split, task.splits)
         return task.splits[episode.support_split], queries

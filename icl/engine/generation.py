@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from icl.engine.types import Progress
+from tasks.errors import IclError
 
 if TYPE_CHECKING:
     from icl.engine.hf import HFEngine
@@ -106,7 +107,10 @@ def _decode(
     ends = _end_tokens(engine)
     while True:
         assert engine.head is not None
-        chosen = engine.head.logits(hidden).argmax(-1).cpu()
+        likeliest, chosen = engine.head.logits(hidden).max(-1)
+        if not torch.isfinite(likeliest).all():  # the maximum of a row with a NaN is NaN
+            raise IclError("answers need finite scores, but the model's overflow in this dtype: try --dtype float32")
+        chosen = chosen.cpu()
         going = []
         for b, token in enumerate(chosen.tolist()):
             ids_so_far = written[active[b]]

@@ -23,6 +23,7 @@ from icl.engine.generation import generate_shared, generate_singly
 from icl.engine.head import Head
 from icl.engine.types import Pooling, Progress, ScoreRequest, Work, silent
 from icl.tree import Chunk, TokenTree
+from tasks.errors import IclError
 
 TREE_TYPES = frozenset(
     "llama mistral qwen2 qwen3 gemma gemma2 gemma3_text phi phi3 smollm3 olmo2 granite starcoder2 gpt2 gpt_neox".split(" ")  # noqa: SIM905
@@ -200,6 +201,8 @@ class HFEngine:
             self.work.tokens_total += sum(len(s) * len(where[s]) for s in batch)
             self.work.attended += sum(len(s) * (len(s) + 1) // 2 for s in batch)
             progress(sum(map(len, batch)), sum(map(len, where)))
+        if not np.isfinite(out).all():
+            raise IclError("embeddings must be finite numbers, but the model overflows in this dtype: try --dtype float32")
         return out
 
     # --- the check at load -------------------------------------------------------------------------------------------

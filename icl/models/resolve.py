@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import re
 from pathlib import Path
 
 from icl.models.builtin import BUILTINS, builtin_path
@@ -57,11 +59,13 @@ def _remembered_sha256(path: Path) -> str:
         return file_sha256(path)
     key = hashlib.sha256(f"{path.resolve()}|{status.st_size}|{status.st_mtime_ns}|{status.st_ino}".encode()).hexdigest()
     note = cache_dir() / "digests" / key
-    if note.is_file():
-        return note.read_text(encoding="ascii")
+    if note.is_file() and re.fullmatch("[0-9a-f]{64}", known := note.read_text(encoding="ascii", errors="replace")):
+        return known
     digest = file_sha256(path)
     note.parent.mkdir(parents=True, exist_ok=True)
-    note.write_text(digest, encoding="ascii")
+    unfinished = note.with_name(f".{key}-{os.getpid()}")
+    unfinished.write_text(digest, encoding="ascii")
+    unfinished.replace(note)
     return digest
 
 

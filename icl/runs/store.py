@@ -163,13 +163,12 @@ class Draft:
             Path(lock.lock_file).unlink(missing_ok=True)
 
     def begin(self, resolved: ResolvedSpec, environment: dict[str, Any], episodes: Sequence[Episode]) -> None:
-        """Makes the directory and writes what is known before the first score: enough to go on from."""
-        self.partial.mkdir(parents=True, exist_ok=True)
-        for leftover in self.partial.glob(".*"):
-            shutil.rmtree(leftover)
+        """Writes what is known before the first score: enough to go on from. `partial` comes last: it says that the rest is there."""
+        self.dir.mkdir(parents=True, exist_ok=True)
         write_json(self.dir / "spec.json", resolved.to_json())
         write_json(self.dir / "environment.json", environment)
         write_episodes(self.dir / "episodes.jsonl", episodes)
+        self.partial.mkdir(exist_ok=True)
 
     def has(self, episode: str) -> bool:
         """Whether that episode is finished."""

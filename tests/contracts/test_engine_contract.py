@@ -40,6 +40,7 @@ from transformers import (
 
 from icl.engine.hf import HFEngine
 from icl.engine.types import ScoreRequest, silent
+from tasks import IclError
 
 VOCABULARY = 300
 SMALL = {
@@ -198,3 +199,13 @@ def test_a_model_that_counts_its_own_positions_is_found_out_at_load(monkeypatch:
 def test_a_request_must_leave_something_before_its_span() -> None:
     with pytest.raises(ValueError, match="1 <= scored_from"):
         ScoreRequest((1, 2), 0)
+
+
+def test_what_is_no_number_is_neither_written_nor_embedded() -> None:
+    engine = make("llama")
+    with torch.no_grad():
+        engine.model.model.norm.weight.fill_(float("nan"))
+    with pytest.raises(IclError, match="answers need finite scores"):
+        engine.generate([[5, 6, 7]], 3, [], silent)
+    with pytest.raises(IclError, match="embeddings must be finite"):
+        engine.embed([[5, 6, 7]], silent)

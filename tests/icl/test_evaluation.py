@@ -180,6 +180,31 @@ def test_a_run_that_is_killed_outright_ends_in_the_same_bytes(spec: RunSpec, tmp
     assert (resumed.dir / "predictions.parquet").read_bytes() == (whole.dir / "predictions.parquet").read_bytes()
 
 
+def test_a_kill_before_anything_is_scored_leaves_a_run_that_can_be_made(
+    spec: RunSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import icl.runs.store as store
+
+    def dies(path: Path, values: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "write_json", dies)
+        with pytest.raises(KeyboardInterrupt):
+            evaluate(spec, out=tmp_path)
+    assert files(evaluate(spec, out=tmp_path)) >= {"spec.json", "environment.json", "episodes.jsonl", "summary.json"}
+
+
+def test_an_episodes_file_may_not_demonstrate_evaluated_rows(spec: RunSpec, tmp_path: Path) -> None:
+    lines = (evaluate(spec, out=tmp_path / "a").dir / "episodes.jsonl").read_text(encoding="utf-8").splitlines()
+    first, second = json.loads(lines[0]), json.loads(lines[1])
+    shown = [id for id in second["query"] if id not in first["query"]]
+    file = tmp_path / "episodes.jsonl"
+    file.write_text(json.dumps({**first, "support_split": first["query_split"], "support": shown}) + "\n", encoding="utf-8")
+    with pytest.raises(IclError, match="demonstrations would come from the evaluated rows"):
+        evaluate(replace(spec, shots=1), out=tmp_path / "b", episodes=file)
+
+
 def test_episodes_can_be_handed_on(spec: RunSpec, tmp_path: Path) -> None:
     first = evaluate(spec, out=tmp_path / "a")
     second = evaluate(replace(spec, seed=9, episodes=1, queries=2), out=tmp_path / "b", episodes=first.dir / "episodes.jsonl")

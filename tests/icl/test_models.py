@@ -64,6 +64,23 @@ def test_what_is_no_model_is_said(tmp_path: Path) -> None:
         load_tokenizer(resolve_model(str(tmp_path)))
 
 
+@pytest.mark.parametrize("half", ["", "abc", "Z" * 64])
+def test_a_digest_that_was_half_written_is_not_believed(half: str, isolated_cache: Path, tmp_path: Path) -> None:
+    from icl.models.resolve import _remembered_sha256
+    from tasks.cache import file_sha256
+
+    weights = tmp_path / "large.safetensors"
+    with weights.open("wb") as file:
+        file.truncate(50_000_001)
+    right = _remembered_sha256(weights)
+    assert right == file_sha256(weights)
+    (note,) = (isolated_cache / "digests").iterdir()
+    assert _remembered_sha256(weights) == right
+    note.write_text(half, encoding="ascii")
+    assert _remembered_sha256(weights) == right
+    assert note.read_text(encoding="ascii") == right
+
+
 @pytest.mark.model
 def test_the_embedded_model_is_what_it_says() -> None:
     import torch

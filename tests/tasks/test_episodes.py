@@ -215,12 +215,15 @@ def test_resolve(task: Task) -> None:
         "every row of test once": replace(e, query=(test[0], test[0])),
         "unknown split 'dev'": replace(e, query_split="dev"),
         "labels that task 'toy' does not have: ugly": replace(e, labels=("ugly",)),
-        "support and query must be disjoint": replace(e, support=(train[0],), query=(train[0],), query_split="demonstration"),
         "would come from the evaluated rows": replace(e, support=None, query=(train[0],), query_split="demonstration"),
     }
     for message, episode in broken.items():
         with pytest.raises(IclError, match=message):
             resolve(episode, task)
+    for shown in (train[0], train[1]):  # the query itself, or a row that another episode might ask
+        same_split = replace(e, support=(shown,), query=(train[0],), query_split="demonstration")
+        with pytest.raises(DataError, match="would come from the evaluated rows"):
+            resolve(same_split, task)
 
 
 def test_resolve_compares_texts_not_only_ids(task: Task) -> None:
