@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.exchange import Workload
+from icl.encode import Encoder
 from icl.tokenise import tokenise, tokenise_open
 from prompts import PromptBuilder, load_template
 from tasks import Example, IclError, Task, keyed_rng
@@ -70,7 +71,7 @@ def writing(setting: Setting) -> Workload:
     shown = drawn(task, 8, "E")
     builder = PromptBuilder(load_template(task.default_template), task)
     open_prompts = [builder.open_prompt(shown, q.query()) for q in asked(task, setting.count(32), "E")]
-    ids = tokenise_open(setting.tokenizer, open_prompts)
+    ids = tokenise_open(Encoder(setting.tokenizer), open_prompts)
     return Workload(
         name="E", title="generation, gsm8k: 8 shots, 32 queries, 64 new tokens", sequences=tuple(map(tuple, ids)),
         scored_from=tuple(map(len, ids)), query=tuple(range(len(ids))), contexts=tuple(p.text for p in open_prompts),
@@ -104,12 +105,13 @@ def scoring(
 ) -> Workload:
     """The workload of these (demonstrations, query) pairs: every candidate of every query is scored."""
     builder = PromptBuilder(load_template(task.default_template), task)
+    encoder = Encoder(setting.tokenizer)
     contexts, continuations, sequences, starts, query = [], [], [], [], []
     for number, (shown, example) in enumerate(pairs):
         asking = example.query()
         prompts = builder.prompts(shown, asking, builder.verbalizer.candidates(asking))
         contexts.append(prompts[0].text[: prompts[0].span[0]])
-        for prompt, request in zip(prompts, tokenise(setting.tokenizer, prompts), strict=True):
+        for prompt, request in zip(prompts, tokenise(encoder, prompts), strict=True):
             continuations.append(prompt.text[prompt.span[0] :])
             sequences.append(request.token_ids)
             starts.append(request.scored_from)

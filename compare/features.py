@@ -11,11 +11,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from icl.encode import Encoder
 from icl.engine.types import Engine, Progress, Work, silent
 from icl.tokenise import tokenise_open
 from prompts import PromptBuilder
@@ -38,7 +39,7 @@ class FeatureStore:
     """See the module's opening. `compute` many texts at once before a comparison; later calls are look-ups."""
 
     engine: Engine
-    tokenizer: Any
+    encoder: Encoder
     builders: Mapping[str, PromptBuilder]
     """Task → its prompts; the query side of each task is written by that task's own template."""
     window: int
@@ -58,7 +59,7 @@ class FeatureStore:
         missing = [text for text in dict.fromkeys(texts) if text not in self._kept]
         if not missing:
             return
-        ids = tokenise_open(self.tokenizer, [Prompt("", "", text, (len(text), len(text)), ()) for text in missing])
+        ids = tokenise_open(self.encoder, [Prompt("", "", text, (len(text), len(text)), ()) for text in missing])
         for text, sequence in zip(missing, ids, strict=True):
             if len(sequence) > self.window:
                 raise IclError(

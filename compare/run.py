@@ -23,6 +23,7 @@ from compare.prepare import Prepared, prepare
 from compare.results import Json, Result, cost_json, public_rows, summary_json, write_predictions
 from compare.types import ComparisonSpec, LearningEpisode
 from icl.cost import Clock, peak_memory_bytes
+from icl.encode import Encoder
 from icl.engine.types import ScoreRequest
 from icl.environment import describe, version
 from icl.events import Events, Quiet
@@ -115,8 +116,9 @@ def _load(prepared: Prepared) -> tuple[Tools, Meter, dict[str, Any]]:
     loaded = load_model(prepared.source, spec.dtype, spec.device)
     assert spec.batch_tokens is not None
     engine = HFEngine(loaded.model, loaded.tokenizer, spec.batch_tokens)
-    store = FeatureStore(engine, loaded.tokenizer, prepared.builders, loaded.context_window)
-    tools = Tools(store, engine, loaded.tokenizer, prepared.builders, loaded.context_window, spec.calibration, spec.meta_steps)
+    encoder = Encoder(loaded.tokenizer)
+    store = FeatureStore(engine, encoder, prepared.builders, loaded.context_window)
+    tools = Tools(store, engine, encoder, prepared.builders, loaded.context_window, spec.calibration, spec.meta_steps)
     return tools, Meter(loaded.model, engine, store), _environment(prepared, engine)
 
 

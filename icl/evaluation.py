@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from icl.calibration import CALIBRATORS, get_calibrator
 from icl.cost import Clock, add_costs, forward_flops, peak_memory_bytes
 from icl.device import default_batch_tokens, keep_freed_memory, resolve_device, resolve_dtype
 from icl.embedder import Embedder
+from icl.encode import Encoder
 from icl.engine.store import Identity, ScoreStore, StoredEngine, store_path
 from icl.engine.types import Engine, Work
 from icl.environment import describe
@@ -25,7 +27,7 @@ from icl.runs import Draft, Run, is_finished, write_json
 from icl.runs.store import free_directory, read_json
 from icl.runs.tables import join_tables, read_table
 from icl.scoring import score_episode
-from icl.selection import check_selector, make_selector
+from icl.selection import Chooser, check_selector, make_selector
 from icl.spec import ResolvedSpec, RunSpec
 from prompts import PromptBuilder, Template, check_fit, load_template
 from prompts.chat import chat_renderer
@@ -33,7 +35,7 @@ from tasks import Episode, Example, IclError, Task
 from tasks.episodefile import episodes_sha256, read_episodes
 from tasks.episodes import resolve, sample_episodes
 from tasks.load import load_task
-from tasks.types import LETTERS
+from tasks.types import LETTERS, with_labels
 
 FREE_PARTS: tuple[Part, ...] = ("content_free", "domain")
 DEFAULT_CALIBRATIONS = ("none", "contextual", "domain-context", "batch")
@@ -187,16 +189,17 @@ def _score_episodes(prepared: Prepared, draft: Draft, clock: Clock, events: Even
     engine = StoredEngine(inner, ScoreStore(store_path()), _identity(prepared, inner, environment), clock)
     planner = _planner(prepared, engine, loaded.context_window, loaded.tokenizer)
     # The first episode is planned before anything is written: a prompt that does not fit leaves no directory behind.
-    choosers: dict[tuple[str, ...] | None, Any] = {}
+    choosers: dict[Any, Chooser] = {}
     begun = draft.partial.is_dir()
     events.start(len(prepared.episodes), len(prepared.episodes) - len(waiting))
     for i in waiting:
         episode, (support, queries) = prepared.episodes[i], prepared.pairs[i]
         before, start = dict(clock.seconds), replace(engine.work)
         with clock.phase("plan"):
-            if episode.support not in choosers:
-                choosers[episode.support] = planner.chooser(support)
-            items = list(planner.items(episode, choosers[episode.support], support, queries))
+            pool = (episode.support_split, episode.support, episode.labels)
+            if pool not in choosers:
+                choosers[pool] = planner.selector.over(support, episode.labels)
+            items = list(planner.items(episode, choosers[pool], support, queries))
         if not begun:
             draft.begin(prepared.resolved, environment, prepared.episodes)
             begun = True
@@ -229,14 +232,18 @@ def _planner(prepared: Prepared, engine: Engine, window: int, tokenizer: Any) ->
     spec = prepared.resolved.spec
 
     chat = chat_renderer(tokenizer) if spec.chat else None
-    builder = PromptBuilder(prepared.template, prepared.task, chat)
+
+    @cache
+    def builder(labels: tuple[str, ...]) -> PromptBuilder:
+        return PromptBuilder(prepared.template, with_labels(prepared.task, labels), chat)
+
     needs = {get_calibrator(name).needs for name in spec.calibration}
     parts: list[Part] = [part for part in FREE_PARTS if part in needs]
     return Planner(
         spec=spec,
         task=prepared.task,
         builder=builder,
-        tokenizer=tokenizer,
+        encoder=Encoder(tokenizer),
         window=window,
         selector=make_selector(spec.selector, Embedder(engine, tokenizer)),
         parts=frozenset(parts),

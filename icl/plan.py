@@ -5,10 +5,11 @@ An `Item` is one thing to score or to write: a query of the episode, a content-f
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from icl.encode import Encoder
 from icl.engine.types import ScoreRequest
 from icl.selection import Chooser, Selector
 from icl.selection.knn import KNNSelector
@@ -54,68 +55,94 @@ class Planner:
 
     spec: RunSpec
     task: Task
-    builder: PromptBuilder
-    tokenizer: Any
+    builder: Callable[[tuple[str, ...]], PromptBuilder]
+    """Labels in play → what writes their prompts."""
+    encoder: Encoder
     window: int
     selector: Selector
     parts: frozenset[Part]
     """Which items to make besides the queries."""
     generate: bool
 
-    def chooser(self, support: Sequence[Example]) -> Chooser:
-        """The selector, prepared for a support pool."""
-        return self.selector.over(support, self.task.labels)
-
     def items(self, episode: Episode, chooser: Chooser, support: Sequence[Example], queries: Sequence[Example]) -> Iterator[Item]:
-        """Queries first, in the episode's order, then what calibrations need."""
+        """Queries in the episode's order; what calibrations need of a context follows it, last of all where the episode shares one."""
         if isinstance(self.selector, KNNSelector):
             self.selector.embed([text_of(example.query()) for example in queries])  # all at once, not one by one below
         shared = None if self.selector.per_query else self._demonstrations(episode, chooser, support, None)
-        first: list[Example] = []
+        free: dict[int, list[Item]] = {}
+        dropped: dict[str, int] = {}
         for example in queries:
-            shown = shared if shared is not None else self._demonstrations(episode, chooser, support, example.query())
-            first = first or shown
-            yield self._item("query", example.query(), "" if shared is not None else example.id, shown, example)
             if shared is None:
-                yield from self._free_items(episode, support, shown, example.id, example.query())
-        if shared is not None:
-            yield from self._free_items(episode, support, shared, "", queries[0].query())
+                shown = self._demonstrations(episode, chooser, support, example.query())
+                item, beside = self._fitted(episode, support, shown, example, {})
+                yield item
+                yield from _owned(beside, example.id)
+            else:
+                item, _ = self._fitted(episode, support, shared, example, free)
+                dropped[example.id] = item.dropped
+                yield item
+        if any(dropped.values()):  # then contexts differ after all, and a calibration must see the query's own
+            for example in queries:
+                yield from _owned(free[dropped[example.id]], example.id)
+        elif shared is not None:
+            yield from free[0]
 
     def _demonstrations(self, episode: Episode, chooser: Chooser, support: Sequence[Example], query: Query | None) -> list[Example]:
         rng = keyed_rng(self.spec.seed, "select", episode.id, query.id if query else "")
         chosen = chooser.choose(query, self.spec.shots, rng)
         return [support[i] for i in chosen]
 
-    def _free_items(
-        self, episode: Episode, support: Sequence[Example], shown: list[Example], belongs_to: str, like: Query
-    ) -> Iterator[Item]:
+    def _fitted(
+        self, episode: Episode, support: Sequence[Example], shown: Sequence[Example], example: Example, free: dict[int, list[Item]]
+    ) -> tuple[Item, list[Item]]:
+        """A query and its content-free items under one context: as many demonstrations as leave room for all of them.
+
+        `free` remembers the content-free items of these demonstrations by how many were dropped.
+        """
+        query = example.query()
+        for dropped in range(len(shown) + 1):
+            kept = shown[dropped:]
+            if dropped not in free:
+                asked = self._free_queries(episode, support, query)
+                free[dropped] = [self._item(episode, part, of, kept, None, dropped) for part, of in asked]
+            item = self._item(episode, "query", query, kept, example, dropped)
+            longest = max([item, *free[dropped]], key=self._length)
+            if self._length(longest) <= self.window:
+                return item, free[dropped]
+            if self.spec.overflow == "error" or not kept:
+                break
+        where = f"query '{longest.query.id}' with {len(kept)} demonstrations" if kept else f"query '{longest.query.id}' alone"
+        advice = "; use fewer --shots, or --overflow drop to leave out whole demonstrations" if kept else ""
+        raise IclError(f"a prompt must fit the context window, but {where} takes {self._length(longest)} tokens of {self.window}{advice}")
+
+    def _free_queries(self, episode: Episode, support: Sequence[Example], like: Query) -> Iterator[tuple[Part, Query]]:
         if "content_free" in self.parts:
             for number, text in enumerate(CONTENT_FREE):
-                yield self._item("content_free", blank(like, f"content-free:{number}", [text]), belongs_to, shown, None)
+                yield "content_free", blank(like, f"content-free:{number}", [text])
         if "domain" in self.parts:
             for number, words in enumerate(domain_texts(support, self.spec.seed, episode.id, like)):
                 choices = tuple(next(iter(words.values())) for _ in like.choices)
-                yield self._item("domain", Query(f"domain:{number}", words, choices), belongs_to, shown, None)
+                yield "domain", Query(f"domain:{number}", words, choices)
 
-    def _item(self, part: Part, query: Query, belongs_to: str, shown: Sequence[Example], example: Example | None) -> Item:
+    def _item(self, episode: Episode, part: Part, query: Query, kept: Sequence[Example], example: Example | None, dropped: int) -> Item:
+        builder = self.builder(episode.labels)
         scored = not self.generate or bool(query.choices)
-        candidates = self.builder.verbalizer.candidates(query) if scored else ()
-        for dropped in range(len(shown) + 1):
-            kept = shown[dropped:]
-            prompts = self.builder.prompts(kept, query, candidates)
-            requests = tokenise(self.tokenizer, prompts)
-            open_prompt = self.builder.open_prompt(kept, query) if self.generate else None
-            open_ids = tokenise_open(self.tokenizer, [open_prompt])[0] if open_prompt else []
-            room = self.task.max_new_tokens if self.generate else 0
-            longest = max([len(r.token_ids) for r in requests] + [len(open_ids) + room])
-            if longest <= self.window:
-                return Item(part, query, belongs_to, candidates, prompts, requests, open_prompt, open_ids, example, dropped)
-            if self.spec.overflow == "error":
-                raise IclError(
-                    f"a prompt must fit the context window, but query '{query.id}' with {len(kept)} demonstrations takes {longest} tokens "
-                    f"of {self.window}; use fewer --shots, or --overflow drop to leave out whole demonstrations"
-                )
-        raise IclError(f"a prompt must fit the context window, but query '{query.id}' alone takes {longest} tokens of {self.window}")
+        candidates = builder.verbalizer.candidates(query) if scored else ()
+        prompts = builder.prompts(kept, query, candidates)
+        open_prompt = builder.open_prompt(kept, query) if self.generate else None
+        open_ids = tokenise_open(self.encoder, [open_prompt])[0] if open_prompt else []
+        requests = tokenise(self.encoder, prompts)
+        return Item(part, query, "", candidates, prompts, requests, open_prompt, open_ids, example, dropped)
+
+    def _length(self, item: Item) -> int:
+        """Tokens that the longest prompt of an item takes, with what the model may write."""
+        room = self.task.max_new_tokens if self.generate else 0
+        return max([len(r.token_ids) for r in item.requests] + [len(item.open_ids) + room])
+
+
+def _owned(items: Iterable[Item], query: str) -> Iterator[Item]:
+    """The same content-free items as those of one query's context."""
+    return (replace(item, belongs_to=query) for item in items)
 
 
 def blank(like: Query, id: str, texts: Sequence[str]) -> Query:

@@ -46,7 +46,9 @@ def episode_scores(predictions: Rows, free: Rows, labels: Sequence[str]) -> list
 def _one_episode(episode: str, rows: Rows, free: Rows, labels: Sequence[str]) -> EpisodeScores:
     by_query = _grouped(rows, "query")
     longest = max(by_query.values(), key=len)
-    candidates = tuple(labels) or tuple(row["candidate"] for row in longest)
+    present = [row["candidate"] for row in longest]
+    # An episode may have fewer labels in play than the task has.
+    candidates = tuple(label for label in labels if label in present) if labels else tuple(present)
     column = {label: i for i, label in enumerate(candidates)}
     logprob = np.full((len(by_query), len(candidates)), -np.inf)  # a choice that a query does not have cannot be chosen
     target = np.zeros(len(by_query), dtype=np.int64)

@@ -2,8 +2,10 @@
 
 The answer boundary: pieces tokenised apart give other tokens than the whole text (two line feeds at the end of a piece are one token,
 before a word they may be two), so the whole prompt is tokenised for every candidate and the scored span is found by character
-offsets: it begins with the first token that reaches beyond the span's first character. The leading space of an answer therefore
-belongs to it, and a token that merges across the boundary is scored as a part of the answer.
+offsets. All candidates of a query are scored from one token on: the first that reaches beyond the span's first character in *any* of
+them, or the first in which they differ, whichever comes earlier. So the leading space of an answer belongs to it; and where the end of
+the context merges with some answers and not with others, the merged characters are scored for all of them, since log-probabilities of
+spans that begin at different tokens cannot be compared.
 
 Beginning-of-sequence tokens follow each tokenizer's own convention: the tokenizer adds what it adds to a plain text, nothing is added
 to a text that a chat template wrote, and one that would stand twice stands once.
@@ -12,68 +14,57 @@ to a text that a chat template wrote, and one that would stand twice stands once
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
+from icl.encode import Encoder
 from icl.engine.types import ScoreRequest
 from prompts.types import Prompt
 from tasks.errors import IclError
 
 
-def tokenise(tokenizer: Any, prompts: Sequence[Prompt]) -> list[ScoreRequest]:
-    """One request per prompt. Raises IclError when an answer has no token, or nothing stands before it."""
+def tokenise(encoder: Encoder, prompts: Sequence[Prompt]) -> list[ScoreRequest]:
+    """One request per candidate of one query, all scored from the same token on.
+
+    The prompts share their context. Raises IclError when an answer has no token, or nothing stands before it.
+    """
     if not prompts:
         return []
-    encoded = tokenizer(
-        [p.text for p in prompts],
-        add_special_tokens=prompts[0].add_special_tokens,
-        return_offsets_mapping=True,
-        return_special_tokens_mask=True,
-        return_attention_mask=False,
-    )
-    return [
-        _request(tokenizer, prompt, ids, offsets, special)
-        for prompt, ids, offsets, special in zip(
-            prompts, encoded["input_ids"], encoded["offset_mapping"], encoded["special_tokens_mask"], strict=True
+    encoded = encoder([p.text for p in prompts], prompts[0].add_special_tokens)
+    starts = [_first_beyond(ends, prompt.span[0]) for (_, ends), prompt in zip(encoded, prompts, strict=True)]
+    for prompt, (ids, _), start in zip(prompts, encoded, starts, strict=True):
+        if start == len(ids):
+            answer = prompt.text[prompt.span[0] :]
+            raise IclError(f"{_where(prompt)}: an answer must have at least one token, but '{answer}' has none")
+    scored_from = min(*starts, _shared_length([ids for ids, _ in encoded])) if len(prompts) > 1 else starts[0]
+    if scored_from == 0:
+        raise IclError(
+            f"{_where(prompts[0])}: something must stand before an answer, but the prompt begins with it; give the template some text"
         )
-    ]
+    return [ScoreRequest(tuple(ids), scored_from) for ids, _ in encoded]
 
 
-def tokenise_open(tokenizer: Any, prompts: Sequence[Prompt]) -> list[list[int]]:
+def tokenise_open(encoder: Encoder, prompts: Sequence[Prompt]) -> list[list[int]]:
     """Token ids of prompts after which the model writes: without what the tokenizer would put behind a text."""
     if not prompts:
         return []
-    encoded = tokenizer(
-        [p.text for p in prompts],
-        add_special_tokens=prompts[0].add_special_tokens,
-        return_offsets_mapping=True,
-        return_special_tokens_mask=True,
-        return_attention_mask=False,
-    )
-    out = []
-    for ids, offsets, special in zip(encoded["input_ids"], encoded["offset_mapping"], encoded["special_tokens_mask"], strict=True):
-        ids, offsets = _own_convention(tokenizer, list(ids), list(offsets), list(special))
-        if not ids:
-            raise IclError("a prompt must have at least one token, but this one is empty: give the template an instruction or a query")
-        out.append(ids)
+    out = [ids for ids, _ in encoder([p.text for p in prompts], prompts[0].add_special_tokens)]
+    if not all(out):
+        raise IclError("a prompt must have at least one token, but this one is empty: give the template an instruction or a query")
     return out
 
 
-def _request(tokenizer: Any, prompt: Prompt, ids: Any, offsets: Any, special: Any) -> ScoreRequest:
-    ids, offsets = _own_convention(tokenizer, list(ids), list(offsets), list(special))
-    start = prompt.span[0]
-    scored_from = next((i for i, (_, end) in enumerate(offsets) if end > start), len(ids))
-    where = f"query '{prompt.query_id}', candidate '{prompt.candidate}'"
-    if scored_from == len(ids):
-        raise IclError(f"{where}: an answer must have at least one token, but '{prompt.text[start:]}' has none")
-    if scored_from == 0:
-        raise IclError(f"{where}: something must stand before an answer, but the prompt begins with it; give the template some text")
-    return ScoreRequest(tuple(ids), scored_from)
+def _first_beyond(ends: Sequence[int], start: int) -> int:
+    """The first token that reaches beyond that character; the number of tokens when none does. Ends never fall, so from the back."""
+    first = len(ends)
+    while first and ends[first - 1] > start:
+        first -= 1
+    return first
 
 
-def _own_convention(tokenizer: Any, ids: list[int], offsets: list[Any], special: list[int]) -> tuple[list[int], list[Any]]:
-    """Drops a doubled beginning token and every special token that the tokenizer puts behind the text."""
-    while ids and special[-1] and offsets[-1][0] == offsets[-1][1]:
-        ids, offsets, special = ids[:-1], offsets[:-1], special[:-1]
-    if len(ids) > 1 and ids[0] == ids[1] == tokenizer.bos_token_id:
-        ids, offsets = ids[1:], offsets[1:]
-    return ids, offsets
+def _shared_length(sequences: Sequence[list[int]]) -> int:
+    """Length of the common prefix of all of them."""
+    low, high = min(sequences), max(sequences)
+    return next((i for i, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), min(len(low), len(high)))
+
+
+def _where(prompt: Prompt) -> str:
+    return f"query '{prompt.query_id}', candidate '{prompt.candidate}'"

@@ -121,16 +121,31 @@ def resolve(episode: Episode, task: Task) -> tuple[list[Example] | Examples, lis
         # Also for listed rows: what one episode shows, another of the same file may ask.
         raise DataError(f"episode {episode.id}: demonstrations would come from the evaluated rows (both are '{episode.query_split}')")
     queries = _rows(episode, task, episode.query_split, episode.query)
+    _check_targets(episode, queries)
     if episode.support is None:
         if episode.support_split not in task.splits:
             raise unknown_name("split", episode.support_split, task.splits)
-        return task.splits[episode.support_split], queries
+        return _in_play(episode, task.splits[episode.support_split], task), queries
     support = _rows(episode, task, episode.support_split, episode.support)
+    _check_targets(episode, support)
     asked = {example_key(query, task.kind): query.id for query in queries}
     for example in support:
         if (found := asked.get(example_key(example, task.kind))) is not None:
             raise DataError(f"episode {episode.id}: support and query must be disjoint, but {example.id} has the text of query {found}")
     return support, queries
+
+
+def _in_play(episode: Episode, rows: Examples, task: Task) -> Examples:
+    """The rows whose label is in play."""
+    if set(episode.labels) >= set(task.labels):
+        return rows
+    return Examples(rows.table.select([i for i, target in enumerate(rows.targets) if target in episode.labels]))
+
+
+def _check_targets(episode: Episode, rows: Sequence[Example]) -> None:
+    for row in rows:
+        if episode.labels and row.target not in episode.labels:
+            raise DataError(f"episode {episode.id}: row {row.id} has the label '{row.target}', but in play are {', '.join(episode.labels)}")
 
 
 def _rows(episode: Episode, task: Task, split: str, ids: Sequence[str]) -> list[Example]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import string
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 if TYPE_CHECKING:
@@ -135,6 +135,13 @@ class Task:
     def evaluated_split(self) -> str:
         """The role that is evaluated unless one is asked for: `test` where the card has one, else `validation`."""
         return "test" if "test" in self.splits else "validation"
+
+
+def with_labels(task: Task, labels: Sequence[str]) -> Task:
+    """The task with only these labels in play, in the order given; itself when that changes nothing."""
+    if tuple(labels) == task.labels or not labels:
+        return task
+    return replace(task, labels=tuple(labels), label_words={label: task.label_words[label] for label in labels})
 
 
 @dataclass(frozen=True, slots=True)

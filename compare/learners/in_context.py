@@ -98,7 +98,7 @@ class InContextPredictor:
         """One per label in play. Raises IclError for a prompt that does not fit."""
         by_label = {candidate.label: candidate for candidate in self.builder.verbalizer.candidates(query)}
         prompts: list[Prompt] = self.builder.prompts(self.demonstrations, query, [by_label[label] for label in self.support.labels])
-        requests = tokenise(self.tools.tokenizer, prompts)
+        requests = tokenise(self.tools.encoder, prompts)
         longest = max(len(request.token_ids) for request in requests)
         if longest > self.tools.window:
             raise IclError(

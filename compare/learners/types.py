@@ -8,6 +8,7 @@ from typing import Any
 
 from compare.features import Features
 from compare.types import Learner
+from icl.encode import Encoder
 from icl.engine.types import Engine
 from prompts import PromptBuilder
 
@@ -18,7 +19,7 @@ class Tools:
 
     features: Features
     engine: Engine
-    tokenizer: Any
+    encoder: Encoder
     builders: Mapping[str, PromptBuilder]
     """Task → its prompts."""
     window: int

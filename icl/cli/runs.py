@@ -119,13 +119,14 @@ def export(
 
 def _tokens(run: Any, item: dict[str, Any]) -> list[dict[str, Any]]:
     """Tokens of every candidate's whole prompt (of the context alone where nothing is scored)."""
+    from icl.encode import Encoder
     from icl.evaluation import tokenizer_of
     from icl.runs.show import as_prompt
     from icl.tokenise import tokenise
 
     tokenizer = tokenizer_of(run)
     scored = [row for row in item["candidates"] if row["logprob"] is not None]
-    requests = tokenise(tokenizer, [as_prompt(item, row) for row in scored])
+    requests = tokenise(Encoder(tokenizer), [as_prompt(item, row) for row in scored])
     return [
         {
             "candidate": row["candidate"],

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from icl.encode import Encoder
 from icl.runs.store import Run
 from icl.tokenise import tokenise
 from prompts import Prompt
@@ -35,26 +37,25 @@ def exported(run: Run, tokenizer: Any) -> Iterator[dict[str, Any]]:
 
     Raises IclError when the tokenizer gives another number of scored tokens than the run recorded.
     """
+    encoder = Encoder(tokenizer)
     contexts = {(row["episode"], row["query"]): row for row in run.table("prompts")}
     scored = (row for row in run.table("predictions") if row["logprob"] is not None)
-    for row in scored:
-        prompt_row = contexts[row["episode"], row["query"]]
-        prompt = as_prompt(prompt_row, row)
-        request = tokenise(tokenizer, [prompt])[0]
-        if len(request.token_ids) - request.scored_from != row["tokens"]:
-            raise IclError(f"query '{row['query']}', candidate '{row['candidate']}': the tokenizer does not split it as it did in the run")
-        yield {
-            "episode": row["episode"],
-            "query": row["query"],
-            "candidate": row["candidate"],
-            "text": prompt.text,
-            "span": list(prompt.span),
-            "token_ids": list(request.token_ids),
-            "scored_from": request.scored_from,
-            "logprob": row["logprob"],
-            "target": row["target"],
-            "predicted": row["predicted"],
-        }
+    for key, of_query in groupby(scored, lambda row: (row["episode"], row["query"])):
+        rows = list(of_query)
+        prompts = [as_prompt(contexts[key], row) for row in rows]
+        for row, prompt, request in zip(rows, prompts, tokenise(encoder, prompts), strict=True):
+            if len(request.token_ids) - request.scored_from != row["tokens"]:
+                raise IclError(
+                    f"query '{row['query']}', candidate '{row['candidate']}': the tokenizer does not split it as it did in the run"
+                )
+            yield {
+                **{name: row[name] for name in ("episode", "query", "candidate")},
+                "text": prompt.text,
+                "span": list(prompt.span),
+                "token_ids": list(request.token_ids),
+                "scored_from": request.scored_from,
+                **{name: row[name] for name in ("logprob", "target", "predicted")},
+            }
 
 
 def as_prompt(prompt_row: dict[str, Any], prediction: dict[str, Any]) -> Prompt:

@@ -12,6 +12,7 @@ from arena import Planes, plain_episode, review_task
 
 from compare import standardise
 from compare.features import FeatureStore
+from icl.encode import Encoder
 from icl.engine.hf import HFEngine
 from icl.models import load_model, resolve_model
 from prompts import PromptBuilder, load_template
@@ -22,7 +23,7 @@ from tasks import IclError, Query
 def store(tmp_path: Path, tiny_model_dir: Path) -> FeatureStore:
     loaded = load_model(resolve_model(str(tiny_model_dir)), "float32", "cpu")
     builder = PromptBuilder(load_template("sentiment-plain"), review_task(tmp_path, "films"))
-    return FeatureStore(HFEngine(loaded.model, loaded.tokenizer, 64), loaded.tokenizer, {"films": builder}, loaded.context_window)
+    return FeatureStore(HFEngine(loaded.model, loaded.tokenizer, 64), Encoder(loaded.tokenizer), {"films": builder}, loaded.context_window)
 
 
 QUERIES = [Query("a", {"text": "a good film"}), Query("b", {"text": "bad"}), Query("c", {"text": "a good film"})]
@@ -34,7 +35,7 @@ def test_they_equal_a_plain_forward_pass_of_the_query_side(store: FeatureStore) 
     assert rows.dtype == np.float32
     engine: Any = store.engine
     for row, query in zip(rows, QUERIES, strict=True):
-        ids = store.tokenizer(f"Text: {query.inputs['text']}\nSentiment:", return_tensors="pt")["input_ids"]
+        ids = store.encoder.tokenizer(f"Text: {query.inputs['text']}\nSentiment:", return_tensors="pt")["input_ids"]
         with torch.no_grad():
             hidden = engine.model(ids, output_hidden_states=True).hidden_states[-1][0, -1]
         np.testing.assert_allclose(row, hidden.numpy(), atol=1e-5)
@@ -62,7 +63,7 @@ def test_a_vector_that_is_not_finite_is_refused(store: FeatureStore) -> None:
     engine: Any = store.engine
     with torch.no_grad():
         engine.model.get_input_embeddings().weight.fill_(float("nan"))
-    with pytest.raises(IclError, match="embeddings must be finite numbers.*try --dtype float32"):
+    with pytest.raises(IclError, match=r"embeddings must be finite numbers.*try --dtype float32"):
         store.vectors("films", QUERIES)
 
 

@@ -17,6 +17,7 @@ from compare.learners import LEARNERS, Tools, get_family
 from compare.meta_tasks import Pools
 from compare.play import play
 from compare.types import Learner, LearningEpisode, Support
+from icl.encode import Encoder
 from icl.engine.hf import HFEngine
 from icl.models import load_model, resolve_model
 from prompts import PromptBuilder, load_template
@@ -31,9 +32,10 @@ def arena(tmp_path_factory: pytest.TempPathFactory, tiny_model_dir: Path) -> tup
     tasks = [review_task(directory, name) for name in ("films", "books")]
     loaded = load_model(resolve_model(str(tiny_model_dir)), "float32", "cpu")
     engine = HFEngine(loaded.model, loaded.tokenizer, 256)
+    encoder = Encoder(loaded.tokenizer)
     builders = {task.name: PromptBuilder(load_template("sentiment-plain"), task) for task in tasks}
-    store = FeatureStore(engine, loaded.tokenizer, builders, loaded.context_window)
-    tools = Tools(store, engine, loaded.tokenizer, builders, loaded.context_window, "none", 5)
+    store = FeatureStore(engine, encoder, builders, loaded.context_window)
+    tools = Tools(store, engine, encoder, builders, loaded.context_window, "none", 5)
     pools = Pools(replace(tasks[0], splits={}), tasks, k_max=2, seed=0)
     return tools, list(pools.episodes(2).train[:6])
 
@@ -144,8 +146,8 @@ def test_in_context_scores_are_those_of_a_plain_forward_pass(arena: Any) -> None
         sums = []
         for label in LABELS:
             head = f"{context}\n\nText: {query.inputs['text']}\nSentiment:"
-            ids = tools.tokenizer(f"{head} {label}")["input_ids"]
-            start = len(tools.tokenizer(head)["input_ids"])
+            ids = tools.encoder.tokenizer(f"{head} {label}")["input_ids"]
+            start = len(tools.encoder.tokenizer(head)["input_ids"])
             with torch.no_grad():
                 log_probs = tools.engine.model(torch.tensor([ids])).logits[0].double().log_softmax(-1)
             sums.append(float(sum(log_probs[t - 1, ids[t]] for t in range(start, len(ids)))))

@@ -19,7 +19,9 @@ from icl import RunSpec, evaluate
 from icl.events import Quiet
 from icl.runs import Run
 from icl.runs.show import exported
-from tasks import IclError
+from tasks import Episode, IclError
+from tasks.episodefile import write_episodes
+from tasks.load import load_task
 
 REPOSITORY = Path(icl.__file__).resolve().parent.parent
 
@@ -384,3 +386,40 @@ def test_a_spec_checks_itself(values: dict[str, Any], message: str) -> None:
 def test_a_spec_survives_its_json() -> None:
     spec = RunSpec("t", calibration=("batch", "none"), shots=3)
     assert RunSpec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
+
+
+def test_content_free_inputs_stand_under_the_demonstrations_that_the_query_kept(spec: RunSpec, tmp_path: Path) -> None:
+    """Queries of different lengths keep different numbers of demonstrations; what calibrates a query must have seen its own context."""
+    data = Path(spec.task).parent / "reviews.csv"
+    lines = data.read_text(encoding="utf-8").splitlines()
+    data.write_text("\n".join([lines[0], *(f'"{"very " * (i % 7 * 12)}{line[1:]}' for i, line in enumerate(lines[1:]))]), encoding="utf-8")
+    run = evaluate(replace(spec, shots=8, episodes=1, queries=12, overflow="drop", calibration=("none", "contextual")), out=tmp_path)
+    dropped = {row["query"]: row["dropped"] for row in run.table("prompts")}
+    assert len(set(dropped.values())) > 1, "otherwise this test shows nothing"
+    free = run.table("content_free")
+    assert {row["belongs_to"] for row in free} == set(dropped)
+    by_query = {q: tuple(row["logprob"] for row in free if row["belongs_to"] == q) for q in dropped}
+    for a in dropped:
+        for b in dropped:
+            assert (by_query[a] == by_query[b]) == (dropped[a] == dropped[b])
+
+
+def test_an_episode_with_fewer_labels_in_play_scores_only_those(spec: RunSpec, tmp_path: Path) -> None:
+    card = Path(spec.task)
+    three = card.read_text(encoding="utf-8").replace("labels: {negative: negative,", "labels: {mixed: mixed, negative: negative,")
+    card.write_text(three, encoding="utf-8")
+    with (card.parent / "reviews.csv").open("a", encoding="utf-8") as file:
+        file.writelines(f'"so and so, number {i}",mixed\n' for i in range(60))
+    task = load_task(card)
+    asked = [e.id for e in task.splits["test"] if e.target != "mixed"][:6]
+    two = ("negative", "positive")
+    episodes = [Episode(f"e{i:03d}", task.name, "demonstration", None, "test", tuple(asked), two, task.fingerprint) for i in range(2)]
+    write_episodes(tmp_path / "two.jsonl", episodes)
+    run = evaluate(replace(spec, shots=6), out=tmp_path, episodes=tmp_path / "two.jsonl")
+    assert {row["candidate"] for row in run.table("predictions")} == set(two)
+    shown = {id for row in run.table("prompts") for id in row["demonstrations"]}
+    assert {task.splits["demonstration"].by_id(id).target for id in shown} == set(two)
+    wrong = replace(episodes[0], query=tuple(e.id for e in task.splits["test"] if e.target == "mixed")[:2])
+    write_episodes(tmp_path / "wrong.jsonl", [wrong])
+    with pytest.raises(IclError, match="has the label 'mixed', but in play are negative, positive"):
+        evaluate(spec, out=tmp_path, episodes=tmp_path / "wrong.jsonl")

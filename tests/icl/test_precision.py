@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from icl.encode import Encoder
 from icl.engine.hf import HFEngine
 from icl.engine.types import silent
 from icl.models import load_model, load_tokenizer, resolve_model
@@ -25,8 +26,9 @@ def test_bf16_scores_stay_within_the_stated_tolerance() -> None:
     support, queries = resolve(episode, task)
     source = resolve_model("builtin:smollm2-135m")
     shown = [support[i] for i in range(8)]
-    prompts = [p for q in queries for p in builder.prompts(shown, q.query(), builder.verbalizer.candidates(q.query()))]
-    requests = tokenise(load_tokenizer(source), prompts)
+    encoder = Encoder(load_tokenizer(source))
+    asked = [q.query() for q in queries]
+    requests = [r for q in asked for r in tokenise(encoder, builder.prompts(shown, q, builder.verbalizer.candidates(q)))]
 
     def scores(dtype: str, batch_tokens: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
         loaded = load_model(source, dtype, "cpu")
