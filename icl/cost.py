@@ -50,8 +50,11 @@ class Clock:
 
 
 def layer_parameters(model: Any) -> int:
-    """Parameters of all weight matrices but the embeddings and the head."""
-    left_out = {id(model.get_input_embeddings().weight), id(model.get_output_embeddings().weight)}
+    """Parameters of all weight matrices but the head and the embeddings (of tokens, and of positions where they are learnt)."""
+    import torch
+
+    tables = [module.weight for module in model.modules() if isinstance(module, torch.nn.Embedding)]
+    left_out = {id(weight) for weight in (*tables, model.get_output_embeddings().weight)}
     return sum(p.numel() for p in model.parameters() if p.ndim >= 2 and id(p) not in left_out)
 
 

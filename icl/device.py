@@ -26,6 +26,8 @@ def resolve_device(name: str) -> str:
         raise IclError(f"--device must be auto, cpu, cuda or cuda:N, but is '{name}'") from error
     if kind == "cuda" and not torch.cuda.is_available():
         raise IclError(f"--device {name} needs a CUDA device, but torch {torch.__version__} sees none; use --device cpu")
+    if kind == "cuda" and (torch.device(name).index or 0) >= torch.cuda.device_count():
+        raise IclError(f"--device {name} must be one of cuda:0 to cuda:{torch.cuda.device_count() - 1}, but it is not")
     if kind not in {"cpu", "cuda"}:
         raise IclError(f"--device must be auto, cpu, cuda or cuda:N, but is '{name}'")
     return name

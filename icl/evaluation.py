@@ -224,7 +224,8 @@ def _identity(prepared: Prepared, engine: Any, environment: dict[str, Any]) -> I
     device = environment["device_name"] if spec.device.startswith("cuda") else "cpu"
     packages = environment["packages"]
     versions = f"engine {engine.VERSION}, torch {packages['torch']}, transformers {packages['transformers']}"
-    path = f"hf {engine.path} {'blocks' if engine.blocks else 'masks'}"
+    trusted = " with the model's own code" if spec.trust_remote_code else ""
+    path = f"hf {engine.path}{trusted}"
     return Identity(prepared.source.fingerprint, spec.dtype, device, path, versions)
 
 
@@ -245,7 +246,7 @@ def _planner(prepared: Prepared, engine: Engine, window: int, tokenizer: Any) ->
         builder=builder,
         encoder=Encoder(tokenizer),
         window=window,
-        selector=make_selector(spec.selector, Embedder(engine, tokenizer)),
+        selector=make_selector(spec.selector, Embedder(engine, tokenizer, window)),
         parts=frozenset(parts),
         generate=prepared.task.kind == "generation",
     )

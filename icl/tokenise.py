@@ -17,6 +17,7 @@ from collections.abc import Sequence
 
 from icl.encode import Encoder
 from icl.engine.types import ScoreRequest
+from icl.tree import common_prefix
 from prompts.types import Prompt
 from tasks.errors import IclError
 
@@ -34,7 +35,7 @@ def tokenise(encoder: Encoder, prompts: Sequence[Prompt]) -> list[ScoreRequest]:
         if start == len(ids):
             answer = prompt.text[prompt.span[0] :]
             raise IclError(f"{_where(prompt)}: an answer must have at least one token, but '{answer}' has none")
-    scored_from = min(*starts, _shared_length([ids for ids, _ in encoded])) if len(prompts) > 1 else starts[0]
+    scored_from = min(*starts, common_prefix([ids for ids, _ in encoded])) if len(prompts) > 1 else starts[0]
     if scored_from == 0:
         raise IclError(
             f"{_where(prompts[0])}: something must stand before an answer, but the prompt begins with it; give the template some text"
@@ -58,12 +59,6 @@ def _first_beyond(ends: Sequence[int], start: int) -> int:
     while first and ends[first - 1] > start:
         first -= 1
     return first
-
-
-def _shared_length(sequences: Sequence[list[int]]) -> int:
-    """Length of the common prefix of all of them."""
-    low, high = min(sequences), max(sequences)
-    return next((i for i, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), min(len(low), len(high)))
 
 
 def _where(prompt: Prompt) -> str:

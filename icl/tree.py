@@ -55,6 +55,8 @@ class TokenTree:
         token: list[IntArray] = []
         parent: list[IntArray] = []
         depth: list[IntArray] = []
+        left: list[tuple[IntArray, int]] = []
+        """Nodes whose subtree ended, and where."""
         leaf = np.zeros(len(arrays), dtype=np.int64)
         path = np.zeros(max((len(a) for a in arrays), default=0), dtype=np.int64)
         previous = np.zeros(0, dtype=np.int64)
@@ -64,6 +66,7 @@ class TokenTree:
             shared = _common(previous, array)
             fresh = len(array) - shared
             if fresh:
+                left.append((path[shared : len(previous)].copy(), count))
                 path[shared : len(array)] = np.arange(count, count + fresh)
                 first = path[shared - 1] if shared else -1
                 parent.append(np.concatenate([[first], path[shared : len(array) - 1]]))
@@ -72,8 +75,10 @@ class TokenTree:
                 count += fresh
             leaf[i] = path[len(array) - 1]
             previous = array
-        parents = _join(parent)
-        return cls(_join(token), _join(depth), parents, _subtree_ends(parents), leaf, sum(len(a) for a in arrays))
+        end = np.full(count, count, dtype=np.int64)
+        for nodes, stop in left:
+            end[nodes] = stop
+        return cls(_join(token), _join(depth), _join(parent), end, leaf, sum(len(a) for a in arrays))
 
     def __len__(self) -> int:
         """Number of nodes: of distinct prefixes."""
@@ -91,16 +96,29 @@ class TokenTree:
             node = int(self.parent[node])
         return path
 
+    def tail(self, sequence: int, start: int) -> IntArray:
+        """The nodes of a sequence from its position `start` on, without walking up to the root."""
+        node = int(self.leaf[sequence])
+        out = np.empty(int(self.depth[node]) + 1 - start, dtype=np.int64)
+        for position in range(len(out) - 1, -1, -1):
+            out[position] = node
+            node = int(self.parent[node])
+        return out
+
     def sequence(self, index: int) -> list[int]:
         """The tokens that went in at that index."""
         return [int(t) for t in self.token[self.nodes(index)]]
 
-    def chunks(self, budget: int) -> Iterator[Chunk]:
-        """Runs of at most `budget` nodes, ancestors before descendants; every node is in exactly one."""
+    def chunks(self, budget: int, first: int = 0) -> Iterator[Chunk]:
+        """Runs of at most `budget` nodes, ancestors before descendants; every node from `first` on is in exactly one."""
         if budget < 1:
             raise ValueError(f"a chunk must hold at least one token, but the budget is {budget}")
-        for start in range(0, len(self), budget):
+        for start in range(first, len(self), budget):
             yield Chunk(start, min(start + budget, len(self)), self.path_to(start)[:-1])
+
+    def attended(self, chunk: Chunk) -> int:
+        """Pairs of a node of the chunk and a node that it attends to: its ancestors and itself."""
+        return int((self.depth[chunk.start : chunk.stop] + 1).sum())
 
     def attends(self, chunk: Chunk) -> NDArray[np.bool_]:
         """Who sees whom: shape (nodes of the chunk, len(chunk.path) + nodes of the chunk), True where the row attends to the column."""
@@ -108,6 +126,12 @@ class TokenTree:
         columns = np.concatenate([chunk.path, np.arange(chunk.start, chunk.stop)])[None, :]
         seen: NDArray[np.bool_] = (columns <= rows) & (rows < self.end[columns])
         return seen
+
+
+def common_prefix(sequences: Sequence[Sequence[int]]) -> int:
+    """Length of what all of these sequences (lists, or tuples) begin with: the first and the last in order decide."""
+    low, high = np.asarray(min(sequences, key=tuple)), np.asarray(max(sequences, key=tuple))
+    return _common(low, high)
 
 
 def _common(a: IntArray, b: IntArray) -> int:
@@ -119,13 +143,3 @@ def _common(a: IntArray, b: IntArray) -> int:
 
 def _join(parts: list[IntArray]) -> IntArray:
     return np.concatenate(parts).astype(np.int64) if parts else np.zeros(0, dtype=np.int64)
-
-
-def _subtree_ends(parent: IntArray) -> IntArray:
-    """Children come after their parents, so one pass from the back carries each subtree's end up."""
-    end = np.arange(1, len(parent) + 1)
-    for node in range(len(parent) - 1, -1, -1):
-        above = parent[node]
-        if above >= 0 and end[node] > end[above]:
-            end[above] = end[node]
-    return end

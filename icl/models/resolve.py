@@ -36,7 +36,11 @@ def resolve_model(name: str, *, trust_remote_code: bool = False, allow_pickle: b
     directory = Path(name).expanduser()
     if directory.is_dir():
         if not (directory / "config.json").is_file():
-            raise IclError(f"--model {name} must be a directory with a config.json, but has none")
+            adapter = (directory / "adapter_config.json").is_file()
+            advice = "; it holds an adapter: merge it into its base model first (merge_and_unload in peft)" if adapter else ""
+            raise IclError(f"--model {name} must be a directory with a config.json, but has none{advice}")
+        if (directory / "adapter_config.json").is_file():
+            raise IclError(f"--model {name} holds an adapter beside the model; merge it first (merge_and_unload in peft), or remove it")
         return ModelSource(
             name, directory.resolve(), directory_fingerprint(directory), f"local directory {directory.name}", permissions=permissions
         )
@@ -46,10 +50,15 @@ def resolve_model(name: str, *, trust_remote_code: bool = False, allow_pickle: b
 
 
 def directory_fingerprint(directory: Path) -> str:
-    """sha256 over the names and contents of the files that decide a score. Digests of unchanged large files are remembered."""
+    """sha256 over the names and contents of the files that decide a score, those of sub-directories included.
+
+    Digests of unchanged large files are remembered.
+    """
     digest = hashlib.sha256()
-    for path in sorted(p for pattern in (*FILES, "*.bin", "*.py") for p in directory.glob(pattern)):
-        digest.update(f"{path.name}\0{_remembered_sha256(path)}\n".encode())
+    found = {p for pattern in (*FILES, "*.bin", "*.py") for p in directory.rglob(pattern) if p.is_file()}
+    names = {p.relative_to(directory).as_posix(): p for p in found}
+    for name in sorted(name for name in names if not any(part.startswith(".") for part in name.split("/"))):
+        digest.update(f"{name}\0{_remembered_sha256(names[name])}\n".encode())
     return digest.hexdigest()
 
 

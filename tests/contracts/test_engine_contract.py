@@ -50,7 +50,7 @@ SMALL = {
 GROUPED = {**SMALL, "num_key_value_heads": 2}
 IDS = {"vocab_size": VOCABULARY, "bos_token_id": 0, "eos_token_id": 1}
 
-# Name → (model, whether the tree serves it, whether it serves the long paths of this test).
+# Name → (model, the path that serves it; "window": the tree, but not the long paths of this test).
 MODELS: dict[str, Any] = {
     "llama": (lambda: LlamaForCausalLM(LlamaConfig(**GROUPED)), "tree"),
     "mistral-window": (lambda: MistralForCausalLM(MistralConfig(**GROUPED, sliding_window=16)), "window"),
@@ -64,8 +64,8 @@ MODELS: dict[str, Any] = {
     "gpt-neox": (lambda: GPTNeoXForCausalLM(GPTNeoXConfig(**SMALL)), "tree"),
     "mamba": (lambda: MambaForCausalLM(MambaConfig(**IDS, hidden_size=32, num_hidden_layers=2, state_size=4)), "plain"),
     "rwkv": (lambda: RwkvForCausalLM(RwkvConfig(**IDS, hidden_size=32, num_hidden_layers=2)), "plain"),
-    "bloom": (lambda: BloomForCausalLM(BloomConfig(**IDS, hidden_size=32, n_layer=2, n_head=4)), "plain"),
-    "cohere-logit-scale": (lambda: CohereForCausalLM(CohereConfig(**GROUPED)), "plain"),
+    "bloom": (lambda: BloomForCausalLM(BloomConfig(**IDS, hidden_size=32, n_layer=2, n_head=4)), "prefix"),
+    "cohere-logit-scale": (lambda: CohereForCausalLM(CohereConfig(**GROUPED)), "prefix"),
 }
 
 
@@ -117,12 +117,64 @@ def reference(engine: HFEngine, request: ScoreRequest) -> np.ndarray[Any, Any]:
 def test_scores_equal_a_plain_forward_pass(name: str) -> None:
     engine, requests = make(name), sample_requests()
     scores = engine.score(requests, silent)
-    assert engine.path == ("plain" if MODELS[name][1] == "plain" else "tree"), engine.notes
+    assert engine.path == {"window": "tree"}.get(MODELS[name][1], MODELS[name][1]), engine.notes
     for request, score in zip(requests, scores, strict=True):
         assert score.shape == (len(request.token_ids) - request.scored_from,)
         np.testing.assert_allclose(score, reference(engine, request), atol=1e-4, rtol=0)
     if MODELS[name][1] == "tree":
         assert engine.work.tokens_unique < engine.work.tokens_total / 4, "the stems must be computed once"
+
+
+@pytest.mark.parametrize("name", ["mistral-window", "gemma3-window", "bloom", "cohere-logit-scale"])
+def test_a_shared_prefix_is_computed_once_where_the_tree_does_not_serve(name: str) -> None:
+    engine = make(name)
+    requests = [request for request in sample_requests() if request.token_ids[0] == sample_requests()[0].token_ids[0]]
+    for request, score in zip(requests, engine.score(requests, silent), strict=True):
+        np.testing.assert_allclose(score, reference(engine, request), atol=1e-4, rtol=0)
+    assert engine.work.tokens_unique < engine.work.tokens_total / 3
+
+
+@pytest.mark.filterwarnings("ignore:flex_attention called without")
+@pytest.mark.parametrize("name", ["llama", "gemma2-soft-caps", "gpt2"])
+def test_flex_attention_is_exact(name: str) -> None:
+    """On CUDA it is compiled; here the same plan runs unfused."""
+    from torch.nn.attention.flex_attention import flex_attention
+
+    engine, requests = make(name, 33), sample_requests()
+    assert engine.forward is not None
+    engine.forward.flex = flex_attention
+    for request, score in zip(requests, engine.score(requests, silent), strict=True):
+        np.testing.assert_allclose(score, reference(engine, request), atol=1e-4, rtol=0)
+
+
+def test_an_attention_keyword_that_nobody_knows_means_another_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    import icl.engine.attention as attention
+
+    monkeypatch.setattr(attention, "HARMLESS", attention.HARMLESS - {"dropout"})
+    engine, requests = make("llama"), sample_requests()
+    assert engine.path == "prefix"
+    assert "does not know the keyword dropout" in engine.notes[0]
+    np.testing.assert_allclose(engine.score(requests, silent)[0], reference(engine, requests[0]), atol=1e-4, rtol=0)
+
+
+def test_after_running_out_of_memory_half_as_many_tokens_go_into_a_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine, requests = make("llama", 64), sample_requests()
+    assert engine.forward is not None
+    run = engine.forward.run
+
+    def short_of_memory(plan: Any, tokens: Any, positions: Any, cache: Any = None) -> Any:
+        if len(tokens) > 20:
+            raise torch.OutOfMemoryError("no room")
+        return run(plan, tokens, positions, cache)
+
+    monkeypatch.setattr(engine.forward, "run", short_of_memory)
+    scores = engine.score(requests, silent)
+    assert engine.batch_tokens == 16
+    assert engine.notes == [f"out of memory: going on with --batch-tokens {n}" for n in (32, 16)]
+    np.testing.assert_allclose(np.concatenate(scores), np.concatenate(make("llama", 16).score(requests, silent)), atol=0, rtol=0)
+    monkeypatch.setattr(engine.forward, "run", lambda *_, **__: (_ for _ in ()).throw(torch.OutOfMemoryError("none at all")))
+    with pytest.raises(torch.OutOfMemoryError):
+        engine.score(requests, silent)
 
 
 @pytest.mark.parametrize("name", ["llama", "gpt2", "gpt-neox", "mamba"])
@@ -140,7 +192,7 @@ def test_attention_in_small_blocks_is_exact(name: str, batch_tokens: int, monkey
 
     monkeypatch.setattr(attention, "BLOCK", 8)
     engine, requests = make(name, batch_tokens), sample_requests()
-    assert engine.blocks
+    assert engine.path == "tree"
     for request, score in zip(requests, engine.score(requests, silent), strict=True):
         np.testing.assert_allclose(score, reference(engine, request), atol=1e-4, rtol=0)
 
@@ -156,6 +208,40 @@ def test_greedy_answers_equal_step_by_step_decoding(name: str) -> None:
             for _ in range(5):
                 ids = torch.cat([ids, engine.model(ids, use_cache=False).logits[:, -1:].argmax(-1)], dim=1)
         assert text == "".join(f"{i} " for i in ids[0, len(prompt) :].tolist())
+
+
+@pytest.mark.parametrize("name", ["llama", "gpt2", "gemma2-soft-caps"])
+@pytest.mark.parametrize("shared", [0, 40])
+def test_answers_in_several_batches_of_rows_that_end_at_different_times(name: str, shared: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    import icl.engine.decode as decode
+
+    monkeypatch.setattr(decode, "ROWS", 3)
+    engine, draw = make(name, 16), np.random.default_rng(2)
+    stem = draw.integers(2, VOCABULARY, shared).tolist()
+    prompts = [stem + draw.integers(2, VOCABULARY, int(n)).tolist() for n in (1, 9, 4, 4, 7, 2, 3)]
+    alone = [own_greedy(engine, prompt, 6) for prompt in prompts]
+    assert engine.generate(prompts, 6, [], silent) == ["".join(f"{i} " for i in ids) for ids in alone]
+    engine.ends = frozenset(ids[i % 4] for i, ids in enumerate(alone))
+    expected = ["".join(f"{i} " for i in ids[: next((n for n, i in enumerate(ids) if i in engine.ends), 6)]) for ids in alone]
+    assert engine.generate(prompts, 6, [], silent) == expected
+
+
+def own_greedy(engine: HFEngine, prompt: list[int], count: int) -> list[int]:
+    ids = torch.tensor([prompt])
+    with torch.inference_mode():
+        for _ in range(count):
+            ids = torch.cat([ids, engine.model(ids, use_cache=False).logits[:, -1:].argmax(-1)], dim=1)
+    return [int(i) for i in ids[0, len(prompt) :]]
+
+
+@pytest.mark.parametrize("name", ["llama", "mamba"])
+def test_what_an_author_recommends_for_writing_does_not_count(name: str) -> None:
+    """Penalties, beams and sampling of a model's generation_config would make it another decoding."""
+    model, prompt = make_model(name), list(sample_requests()[0].token_ids)
+    model.generation_config.repetition_penalty = 5.0
+    model.generation_config.num_beams = 3
+    engine = HFEngine(model, NumberTokenizer(), 48)
+    assert engine.generate([prompt], 8, [], silent) == ["".join(f"{i} " for i in own_greedy(engine, prompt, 8))]
 
 
 def test_answers_end_before_a_stop_string() -> None:
@@ -192,7 +278,7 @@ def test_a_model_that_counts_its_own_positions_is_found_out_at_load(monkeypatch:
 
     monkeypatch.setattr(model.base_model, "forward", without_positions)
     engine = HFEngine(model, NumberTokenizer(), 48)
-    assert engine.path == "plain"
+    assert engine.path != "tree"
     assert "differs from the model's own forward" in engine.notes[0]
 
 
@@ -201,10 +287,11 @@ def test_a_request_must_leave_something_before_its_span() -> None:
         ScoreRequest((1, 2), 0)
 
 
-def test_what_is_no_number_is_neither_written_nor_embedded() -> None:
-    engine = make("llama")
+@pytest.mark.parametrize("name", ["llama", "mamba"])
+def test_what_is_no_number_is_neither_written_nor_embedded(name: str) -> None:
+    engine = make(name)
     with torch.no_grad():
-        engine.model.model.norm.weight.fill_(float("nan"))
+        (engine.model.model.norm if name == "llama" else engine.model.backbone.norm_f).weight.fill_(float("nan"))
     with pytest.raises(IclError, match="answers need finite scores"):
         engine.generate([[5, 6, 7]], 3, [], silent)
     with pytest.raises(IclError, match="embeddings must be finite"):
