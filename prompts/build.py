@@ -78,6 +78,8 @@ class PromptBuilder:
         self.chat = chat
         self.verbalizer = make_verbalizer(template, task)
         labels = tuple(self.verbalizer.words.values())
+        self._last: tuple[tuple[tuple[str, str], ...], str] | None = None
+        """Demonstrations (ids and answers) and how they are written."""
         self.renderer = Renderer(template, task={"name": task.name, "description": task.description}, labels=labels)
 
     def prompts(self, demonstrations: Sequence[Example], query: Query, candidates: Sequence[Candidate]) -> list[Prompt]:
@@ -101,9 +103,7 @@ class PromptBuilder:
         """Everything before the answer."""
         write, render = self.verbalizer.write, self.renderer
         if self.chat is None:
-            shown = [render.demonstration(example, write(example)) for example in demonstrations]
-            parts = [render.instruction] if render.instruction else []
-            return render.separator.join([*parts, *shown, render.query(query)])
+            return self._head(demonstrations) + render.query(query)
         messages: list[Message] = []
         if render.instruction:
             messages.append({"role": "system", "content": render.instruction})
@@ -112,6 +112,16 @@ class PromptBuilder:
             messages.append({"role": "assistant", "content": write(example)})
         messages.append({"role": "user", "content": render.query(query)})
         return self.chat(messages)
+
+    def _head(self, demonstrations: Sequence[Example]) -> str:
+        """What stands before the query side in a plain text. A thousand queries share it, so the last one is remembered."""
+        shown = tuple((example.id, example.target) for example in demonstrations)
+        if self._last is None or self._last[0] != shown:
+            render, write = self.renderer, self.verbalizer.write
+            parts = [render.instruction] if render.instruction else []
+            parts += [render.demonstration(example, write(example)) for example in demonstrations]
+            self._last = shown, "".join(part + render.separator for part in parts)
+        return self._last[1]
 
 
 def check_fit(template: Template, task: Task) -> None:

@@ -6,6 +6,7 @@ product and log-softmax are float32 whatever the model's dtype.
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import torch
@@ -19,16 +20,19 @@ class Head:
     """Hidden states → log-probabilities of chosen tokens."""
 
     def __init__(self, model: Any) -> None:
+        from accelerate.utils import align_module_device
+
         output = model.get_output_embeddings()
-        self.weight: Tensor = output.weight.detach().float()  # (vocabulary, hidden)
-        self.bias: Tensor | None = output.bias.detach().float() if getattr(output, "bias", None) is not None else None
+        with align_module_device(output):  # where accelerate has put the weights elsewhere, they are brought for a moment
+            self.weight: Tensor = output.weight.detach().float()  # (vocabulary, hidden)
+            self.bias: Tensor | None = output.bias.detach().float() if getattr(output, "bias", None) is not None else None
         config = model.config.get_text_config(decoder=True)
         self.cap: float | None = getattr(config, "final_logit_softcapping", None)
         self.scale = float(getattr(config, "logit_scale", None) or 1.0) / float(getattr(config, "logits_scaling", None) or 1.0)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """(rows, hidden) → (rows, vocabulary), float32."""
-        logits = torch.nn.functional.linear(hidden.float(), self.weight, self.bias)
+        logits = torch.nn.functional.linear(hidden.to(self.weight.device).float(), self.weight, self.bias)
         if self.scale != 1.0:
             logits *= self.scale
         return self.cap * torch.tanh(logits / self.cap) if self.cap else logits
@@ -36,11 +40,12 @@ class Head:
     def log_probs(self, hidden: Tensor, row: Tensor, target: Tensor) -> Tensor:
         """Log-probability of token target[i] at hidden[row[i]]; `row` must be sorted. Shape (len(target),), float32."""
         out = torch.empty(len(target), dtype=torch.float32)
-        for start in range(0, len(hidden), SLICE):
-            inside = (row >= start) & (row < start + SLICE)
+        edges = torch.searchsorted(row.contiguous(), torch.arange(0, len(hidden) + SLICE, SLICE)).tolist()
+        for number, (low, high) in enumerate(itertools.pairwise(edges)):
+            start = number * SLICE
             logits = self.logits(hidden[start : start + SLICE])
-            rows = (row[inside] - start).to(hidden.device)
+            rows = (row[low:high] - start).to(logits.device)
             # log-softmax at the targets alone: no second matrix of the vocabulary's width
-            picked = logits[rows, target[inside].to(hidden.device)] - logits.logsumexp(-1)[rows]
-            out[inside] = picked.cpu()
+            picked = logits[rows, target[low:high].to(logits.device)] - logits.logsumexp(-1)[rows]
+            out[low:high] = picked.cpu()
         return out

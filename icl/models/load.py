@@ -7,7 +7,7 @@ from typing import Any
 
 from icl.device import torch_dtype
 from icl.models.types import ModelSource
-from tasks.errors import IclError
+from tasks.errors import IclError, unknown_name
 
 
 @dataclass(frozen=True)
@@ -43,11 +43,21 @@ def load_tokenizer(source: ModelSource) -> Any:
     return tokenizer
 
 
-def load_model(source: ModelSource, dtype: str, device: str) -> LoadedModel:
-    """Safetensors only and no code from the model's directory, unless the source was resolved with those permissions."""
+DEVICE_MAPS = ("auto", "balanced", "balanced_low_0", "sequential")
+"""Ways in which accelerate spreads a model over devices, the machine's memory and its disk."""
+
+
+def load_model(source: ModelSource, dtype: str, device: str, device_map: str | dict[str, Any] = "") -> LoadedModel:
+    """Safetensors only and no code from the model's directory, unless the source was resolved with those permissions.
+
+    `device_map` is for a model that is too big for one device: a name of `DEVICE_MAPS`, or a mapping from modules to devices; empty puts
+    everything on `device`.
+    """
     from transformers import AutoModelForCausalLM
 
     tokenizer = load_tokenizer(source)
+    if isinstance(device_map, str) and device_map and device_map not in DEVICE_MAPS:
+        raise unknown_name("device map", device_map, DEVICE_MAPS)
     try:
         model = AutoModelForCausalLM.from_pretrained(
             source.path,
@@ -55,10 +65,11 @@ def load_model(source: ModelSource, dtype: str, device: str) -> LoadedModel:
             use_safetensors=None if source.permissions.allow_pickle else True,
             trust_remote_code=source.permissions.trust_remote_code,
             local_files_only=True,
+            **({"device_map": device_map} if device_map else {}),
         )
     except (OSError, ValueError) as error:
         raise IclError(f"--model {source.name} cannot be loaded: {_first_line(error)}") from error
-    return LoadedModel(source, model.to(device).eval(), tokenizer)
+    return LoadedModel(source, model.eval() if device_map else model.to(device).eval(), tokenizer)
 
 
 def quiet_transformers() -> None:

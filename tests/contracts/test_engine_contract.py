@@ -296,3 +296,21 @@ def test_what_is_no_number_is_neither_written_nor_embedded(name: str) -> None:
         engine.generate([[5, 6, 7]], 3, [], silent)
     with pytest.raises(IclError, match="embeddings must be finite"):
         engine.embed([[5, 6, 7]], silent)
+
+
+def test_a_model_spread_over_memory_and_disk_scores_the_same(tiny_model_dir: Any) -> None:
+    """What `--device-map` is for, as far as one CPU can show it: accelerate fetches layers and the head from disk when they are needed."""
+    from icl.models import load_model, resolve_model
+
+    source = resolve_model(str(tiny_model_dir))
+    parts = ("model.embed_tokens", "model.layers.0", "model.layers.1", "model.norm", "model.rotary_emb", "lm_head")
+    spread = {part: "disk" if part in {"model.layers.0", "lm_head"} else "cpu" for part in parts}
+    there, here = load_model(source, "float32", "cpu", spread), load_model(source, "float32", "cpu")
+    assert there.model.lm_head.weight.device.type == "meta"
+    requests = sample_requests()
+    engines = [HFEngine(loaded.model, loaded.tokenizer, 48) for loaded in (there, here)]
+    assert [engine.path for engine in engines] == ["tree", "tree"]
+    first, second = (np.concatenate(engine.score(requests, silent)) for engine in engines)
+    np.testing.assert_array_equal(first, second)
+    prompts = [request.token_ids for request in requests[:4]]
+    assert engines[0].generate(prompts, 4, [], silent) == engines[1].generate(prompts, 4, [], silent)
