@@ -29,7 +29,8 @@ from icl.environment import describe, version
 from icl.events import Events, Quiet
 from icl.models import load_model
 from icl.runs import Draft, is_finished, write_json
-from icl.runs.store import free_directory, read_json
+from icl.runs.files import read_json, writing
+from icl.runs.store import free_directory
 from tasks import Task, keyed_rng
 from tasks.episodes import write_episodes
 
@@ -86,7 +87,12 @@ def compare(
         events.note(f"run {directory.name} is finished already; --fresh makes another")
         return ComparisonRun(directory)
     with Draft(directory).locked():
-        return _make(prepared, free_directory(directory), clock, events)
+        if is_finished(directory) and not fresh:  # by another process, between our look and our lock
+            return ComparisonRun(directory)
+        try:
+            return _make(prepared, free_directory(directory), clock, events)
+        except KeyboardInterrupt as error:
+            raise KeyboardInterrupt("a comparison keeps nothing until it is whole; the same command starts anew") from error
 
 
 def _make(prepared: Prepared, directory: Path, clock: Clock, events: Events) -> ComparisonRun:
@@ -224,17 +230,18 @@ def _write(prepared: Prepared, directory: Path, results: Sequence[Result], envir
     """All files in a directory beside the target, which is then moved into place whole."""
     from compare.report.page import write_report
 
-    scratch = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
-    try:
-        write_json(scratch / "spec.json", prepared.resolved.to_json())
-        write_json(scratch / "environment.json", environment)
-        write_episodes(scratch / "episodes.jsonl", prepared.episodes)
-        write_predictions(scratch / "predictions.parquet", results)
-        write_json(scratch / "summary.json", summary)
-        write_json(scratch / "cost.json", cost)
-        write_report(scratch, directory.name)
-        scratch.chmod(0o755)
-        scratch.rename(directory)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+    with writing(directory):
+        scratch = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
+        try:
+            write_json(scratch / "spec.json", prepared.resolved.to_json())
+            write_json(scratch / "environment.json", environment)
+            write_episodes(scratch / "episodes.jsonl", prepared.episodes)
+            write_predictions(scratch / "predictions.parquet", results)
+            write_json(scratch / "summary.json", summary)
+            write_json(scratch / "cost.json", cost)
+            write_report(scratch, directory.name)
+            scratch.chmod(0o755)
+            scratch.rename(directory)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
     return ComparisonRun(directory)

@@ -24,7 +24,7 @@ from icl.models import ModelSource, load_model, load_tokenizer, resolve_model
 from icl.plan import Part, Planner
 from icl.results import metrics_json, metrics_of
 from icl.runs import Draft, Run, is_finished, write_json
-from icl.runs.store import free_directory, read_json
+from icl.runs.store import free_directory, read_spec
 from icl.runs.tables import join_tables, read_table
 from icl.scoring import score_episode
 from icl.selection import Chooser, check_selector, make_selector
@@ -54,6 +54,8 @@ class Prepared:
     """Support pool and queries of each episode."""
     labels: tuple[str, ...]
     """Labels of the candidates when they are the same for every query, else empty."""
+    drawn: bool = True
+    """Whether the episodes were drawn as the spec says, and not handed over in a file."""
 
 
 def evaluate(
@@ -78,6 +80,7 @@ def evaluate(
     directory = Path(out) / f"{prepared.task.name}-{prepared.resolved.hash()[:10]}"
     if is_finished(directory) and not fresh:
         events.note(f"run {directory.name} is finished already; --fresh makes another")
+        Draft(directory).tidy()
         return Run(directory)
     if fresh and is_finished(directory):
         directory = free_directory(directory)
@@ -91,10 +94,11 @@ def resume(directory: Path, *, data_dir: Path | None = None, events: Events | No
 
     Raises IclError when what its names meant has changed since (template, data, model), so that it would be another run.
     """
-    begun = ResolvedSpec.from_json(read_json(directory / "spec.json"))
+    begun = read_spec(directory)
     prepared = prepare(begun.spec, data_dir, directory / "episodes.jsonl", events or Quiet())
     if prepared.resolved.hash() != begun.hash():
-        raise IclError(f"{directory} cannot go on: its template, data or model has changed since; evaluate anew")
+        changed = "the program" if prepared.resolved.protocol != begun.protocol else "its template, data or model"
+        raise IclError(f"{directory} cannot go on: {changed} has changed since; evaluate anew")
     draft = Draft(directory)
     with draft.locked():
         return _make(prepared, draft, Clock(), events or Quiet())
@@ -102,19 +106,20 @@ def resume(directory: Path, *, data_dir: Path | None = None, events: Events | No
 
 def _make(prepared: Prepared, draft: Draft, clock: Clock, events: Events) -> Run:
     """Scores what is not scored yet and finishes the run."""
+    if is_finished(draft.dir):  # by another process, between our look and our lock
+        return Run(draft.dir)
     try:
         _score_episodes(prepared, draft, clock, events)
+        return _finish(prepared, draft, events)
     except KeyboardInterrupt as error:
         if not draft.partial.is_dir():
             raise
-        kept = f"finished episodes are kept in {draft.dir}; the same command, or 'icl runs resume {draft.dir.name}', continues"
-        raise KeyboardInterrupt(kept) from error
-    return _finish(prepared, draft, events)
+        raise KeyboardInterrupt(f"finished episodes are kept in {draft.dir}; 'icl runs resume {draft.dir}' continues") from error
 
 
 def prepare(spec: RunSpec, data_dir: Path | None, episodes_file: Path | None, events: Events) -> Prepared:
     """Looks up every name, draws the episodes, fills in every default. Writes nothing but the caches of data and models."""
-    check_selector(spec.selector)
+    check_selector(spec.selector, spec.shots)
     for name in spec.calibration:
         get_calibrator(name)
     events.phase("data")
@@ -125,7 +130,7 @@ def prepare(spec: RunSpec, data_dir: Path | None, episodes_file: Path | None, ev
     check_fit(template, task)
     if episodes_file:
         episodes = read_episodes(episodes_file)
-        spec = replace(spec, episodes=len(episodes), queries=len(episodes[0].query), split=episodes[0].query_split)
+        spec = as_the_file_says(spec, episodes)
     else:
         split = spec.split or task.evaluated_split()
         queries: int | str = "all" if spec.queries is None else spec.queries
@@ -147,7 +152,20 @@ def prepare(spec: RunSpec, data_dir: Path | None, episodes_file: Path | None, ev
         batch_tokens=spec.batch_tokens or default_batch_tokens(device),
     )
     resolved = ResolvedSpec(spec, task.fingerprint, source.fingerprint, template.sha256, episodes_sha256(episodes))
-    return Prepared(resolved, task, template, source, tuple(episodes), pairs, labels)
+    return Prepared(resolved, task, template, source, tuple(episodes), pairs, labels, drawn=episodes_file is None)
+
+
+def as_the_file_says(spec: RunSpec, episodes: Sequence[Episode]) -> RunSpec:
+    """The spec with the numbers of an episodes file. Raises IclError when it asks for others: they would be overridden without a word."""
+    first, asked = episodes[0], RunSpec(spec.task)
+    pool = None if first.support is None else len(first.support)
+    said = replace(spec, episodes=len(episodes), queries=len(first.query), split=first.query_split)
+    for name, value in (("episodes", said.episodes), ("queries", said.queries), ("split", said.split), ("pool", pool)):
+        wanted = getattr(spec, name)
+        if wanted not in (getattr(asked, name), value):
+            known, other = ("all" if number is None else number for number in (value, wanted))
+            raise IclError(f"the episodes file says {name} = {known}, but {name} = {other} was asked for; leave {name} out")
+    return said
 
 
 def fixed_candidates(task: Task, template: Template, pairs: Sequence[tuple[Sequence[Example], list[Example]]]) -> tuple[str, ...]:
@@ -269,6 +287,7 @@ def _environment(prepared: Prepared, engine: Any) -> dict[str, Any]:
             "n_episodes": len(prepared.episodes),
             "n_queries": len(prepared.episodes[0].query),
             "split": prepared.episodes[0].query_split,
+            "episodes": "drawn" if prepared.drawn else "of a file",
         },
     }
 

@@ -12,6 +12,10 @@ from tasks.errors import IclError, unknown_name
 OVERFLOW = ("error", "drop")
 DEFAULT_MODEL = "builtin:smollm2-135m"
 
+PROTOCOL = 1
+"""Raise it with every change of sampling, tokenising, calibration or metrics that changes results under an unchanged spec: then the
+command makes another run, instead of finding one that the old code made. Runs from before there was a number have 0."""
+
 
 @dataclass(frozen=True)
 class RunSpec:
@@ -79,17 +83,22 @@ class ResolvedSpec:
     model_fingerprint: str
     template_sha256: str
     episodes_sha256: str
+    protocol: int = PROTOCOL
+    """Version of the code's rules that decide a result."""
 
     def to_json(self) -> dict[str, Any]:
-        """As `spec.json` holds it."""
-        values = asdict(self)
-        values["spec"] = self.spec.to_json()
+        """As `spec.json` holds it. Protocol 0 is not written: such a run's hash was taken without it."""
+        values = {**asdict(self), "spec": self.spec.to_json()}
+        if not self.protocol:
+            del values["protocol"]
         return values
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> ResolvedSpec:
-        """The inverse of `to_json`."""
-        return cls(**{**values, "spec": RunSpec.from_json(values["spec"])})
+        """The inverse of `to_json`. Raises ValueError for values that are missing or of a wrong type; unknown ones are left out."""
+        from pydantic import TypeAdapter
+
+        return TypeAdapter(cls).validate_python({"protocol": 0, **values})
 
     def hash(self) -> str:
         """sha256 of the canonical JSON.

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from icl.results import metrics_json, metrics_of
-from icl.runs.store import write_json
+from icl.runs import write_json
 from icl.runs.tables import write_tables
 from icl.spec import ResolvedSpec, RunSpec
 

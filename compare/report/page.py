@@ -10,7 +10,7 @@ from compare.report import facts, figures
 from icl.report.embed import render
 from icl.report.facts import Pairs, seconds
 from icl.report.figures import Figure, Table, specs
-from icl.runs.store import read_json
+from icl.runs.files import read_json
 
 HERE = Path(__file__).parent
 SEARCH_HEAD = ("Learner", "K", "Configurations", "Episodes each", "Chosen", "Its accuracy there", "Time of the search")

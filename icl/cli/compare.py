@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from icl.cli.options import DataDir, Debug, Json, Out, names, print_json
+from icl.cli.options import DataDir, Debug, Fresh, Json, Out, names, print_json, when_interrupted
 from tasks.errors import IclError
 
 
@@ -21,7 +21,9 @@ def command(
     queries: Annotated[int, typer.Option(help="Queries per episode.")] = 100,
     model: Annotated[str, typer.Option(help="Builtin, local directory, GGUF file or hub id.")] = "builtin:smollm2-135m",
     template: Annotated[str, typer.Option(help="Template name or .jinja file. [default: the task's own]")] = "",
-    calibration: Annotated[str, typer.Option(help="Of in-context learning: none, contextual, domain-context or batch.")] = "none",
+    calibration: Annotated[
+        str, typer.Option(help="Of in-context learning: none, contextual, domain-context, batch or batch-log.")
+    ] = "none",
     seed: Annotated[int, typer.Option(help="Keys every random stream.")] = 0,
     dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
@@ -29,7 +31,7 @@ def command(
     meta_steps: Annotated[int, typer.Option(help="Outer steps of maml.")] = 300,
     data_dir: DataDir = None,
     out: Out = Path("runs"),
-    fresh: Annotated[bool, typer.Option("--fresh", help="Make another run even if this one is finished.")] = False,
+    fresh: Fresh = False,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -54,7 +56,7 @@ def command(
         batch_tokens=batch_tokens,
         meta_steps=meta_steps,
     )
-    with Watcher() as watcher:
+    with when_interrupted("nothing is kept"), Watcher() as watcher:
         run = compare(spec, out=out, data_dir=data_dir, fresh=fresh, events=watcher)
     if json:
         print_json(run.to_json())

@@ -7,17 +7,25 @@ from typing import Annotated
 
 import typer
 
-from icl.cli.options import DataDir, Debug, Json, Out, count_or_all, interruptible, names, print_json
+from icl.cli.options import DataDir, Debug, Fresh, Json, Out, count_or_all, names, print_json, when_interrupted
+from tasks.errors import IclError
+
+OF_THE_EPISODES = ("episodes", "queries", "split", "pool")
+"""Options that say how episodes are drawn: an episodes file says it already."""
 
 
 def command(
+    context: typer.Context,
     task: Annotated[str, typer.Argument(help="A task of the library ('icl tasks list'), or the path of a card (.yaml).")],
     model: Annotated[str, typer.Option(help="Builtin, local directory, GGUF file or hub id.")] = "builtin:smollm2-135m",
     template: Annotated[str, typer.Option(help="Template name or .jinja file. [default: the task's own]")] = "",
-    selector: Annotated[str, typer.Option(help="random, balanced, knn, bm25, fixed, or fixed:ID,ID,…")] = "random",
+    selector: Annotated[str, typer.Option(help="random, balanced, fixed, bm25, knn, or fixed:ID,ID,…")] = "random",
     shots: Annotated[int, typer.Option(help="Demonstrations in the prompt.")] = 8,
     pool: Annotated[int | None, typer.Option(help="Rows of the demonstration split to choose from. [default: all]")] = None,
-    calibration: Annotated[str, typer.Option(help="Comma-separated: none, contextual, domain-context, batch. [default: all]")] = "",
+    calibration: Annotated[
+        str,
+        typer.Option(help="Comma-separated: none, contextual, domain-context, batch, batch-log. [default: all that apply but batch-log]"),
+    ] = "",
     episodes: Annotated[int, typer.Option(help="Independent draws of demonstrations and queries.")] = 5,
     queries: Annotated[str, typer.Option(help="Queries per episode, or 'all'.")] = "100",
     split: Annotated[str, typer.Option(help="Role that is evaluated. [default: test, or validation where there is none]")] = "",
@@ -30,7 +38,7 @@ def command(
     episodes_file: Annotated[Path | None, typer.Option("--episodes-file", help="Use the episodes of this file (episodes.jsonl).")] = None,
     data_dir: DataDir = None,
     out: Out = Path("runs"),
-    fresh: Annotated[bool, typer.Option("--fresh", help="Make another run even if this one is finished.")] = False,
+    fresh: Fresh = False,
     trust_remote_code: Annotated[bool, typer.Option("--trust-remote-code", help="Run code that comes with the model.")] = False,
     allow_pickle: Annotated[bool, typer.Option("--allow-pickle", help="Load weights that are not safetensors.")] = False,
     json: Json = False,
@@ -42,6 +50,8 @@ def command(
     from icl.report.terminal import print_run
     from icl.spec import RunSpec
 
+    if episodes_file is not None:
+        refuse_with_a_file(context)
     spec = RunSpec(
         task=task,
         model=model,
@@ -62,9 +72,16 @@ def command(
         trust_remote_code=trust_remote_code,
         allow_pickle=allow_pickle,
     )
-    with interruptible(), Watcher() as watcher:
+    with when_interrupted("nothing was scored yet"), Watcher() as watcher:
         run = evaluate(spec, out=out, data_dir=data_dir, episodes=episodes_file, fresh=fresh, events=watcher)
     if json:
         print_json(run.to_json())
     else:
         print_run(run)
+
+
+def refuse_with_a_file(context: typer.Context) -> None:
+    """Raises IclError for an option that would be overridden by the episodes file without a word."""
+    given = [name for name in OF_THE_EPISODES if getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"]
+    if given:
+        raise IclError(f"--episodes-file says which episodes, so --{given[0]} must not be given with it; leave one of them out")

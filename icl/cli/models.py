@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from icl.cli.options import Debug, Json, print_json
+from icl.cli.options import Debug, Json, print_json, when_interrupted
+
+if TYPE_CHECKING:
+    from icl.models import ModelSource
+
+KEPT = "what was fetched whole is kept; the same command goes on"
 
 app = typer.Typer(help="Models: list the embedded ones, fetch one, say what one is.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="builtin:NAME, a directory, a GGUF file or a hub id.")]
@@ -31,7 +36,8 @@ def pull(name: Name, json: Json = False, debug: Debug = False) -> None:
     """Fetch a model (and convert it, if it is a GGUF file), so that later runs need no network."""
     from icl.models.resolve import resolve_model
 
-    source = resolve_model(name)
+    with when_interrupted(KEPT):
+        source = resolve_model(name)
     if json:
         print_json({"name": source.name, "path": str(source.path)})
     else:
@@ -51,13 +57,12 @@ def info(name: Name, json: Json = False, debug: Debug = False) -> None:
 
 
 def _facts(name: str) -> dict[str, Any]:
-    from transformers import AutoConfig
-
+    from icl.models.load import load_config
     from icl.models.resolve import resolve_model
 
-    source = resolve_model(name)
-    config = AutoConfig.from_pretrained(source.path, local_files_only=True)
-    text = config.get_text_config(decoder=True)
+    with when_interrupted(KEPT):
+        source = resolve_model(name)
+    config = load_config(source)
     return {
         "name": source.name,
         "path": str(source.path),
@@ -65,27 +70,27 @@ def _facts(name: str) -> dict[str, Any]:
         "licence": source.licence,
         "notes": list(source.notes),
         "fingerprint": source.fingerprint,
-        "architecture": text.model_type,
-        "parameters": _parameters(source.path),
-        "layers": text.num_hidden_layers,
-        "hidden_size": text.hidden_size,
-        "vocabulary": text.vocab_size,
-        "context_window": getattr(text, "max_position_embeddings", None),
-        "stored_dtype": str(config.dtype).removeprefix("torch."),
+        "architecture": config.model_type,
+        "parameters": _parameters(source),
+        "layers": getattr(config, "num_hidden_layers", None),
+        "hidden_size": getattr(config, "hidden_size", None),
+        "vocabulary": getattr(config, "vocab_size", None),
+        "context_window": getattr(config, "max_position_embeddings", None),
+        "stored_dtype": str(config.dtype).removeprefix("torch.") if config.dtype is not None else None,
     }
 
 
-def _parameters(path: Any) -> int | None:
+def _parameters(source: ModelSource) -> int | None:
     """Counted from the headers of the safetensors files; None when there are none."""
+    from math import prod
+
     from safetensors import safe_open
 
-    files = sorted(path.glob("*.safetensors"))
+    from icl.models.load import explained
+
+    files = sorted(source.path.glob("*.safetensors"))
     total = 0
     for file in files:
-        with safe_open(file, framework="pt") as tensors:
-            for key in tensors.keys():  # noqa: SIM118 (not a dict)
-                size = 1
-                for n in tensors.get_slice(key).get_shape():
-                    size *= n
-                total += size
+        with explained(f"--model {source.name}: {file} is damaged"), safe_open(file, framework="pt") as tensors:
+            total += sum(prod(tensors.get_slice(key).get_shape()) for key in list(tensors.keys()))
     return total if files else None

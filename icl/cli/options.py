@@ -14,6 +14,7 @@ import typer
 from tasks.errors import IclError
 
 Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON value on stdout, everything else on stderr.")]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Make another run even if this one is finished: everything is computed again.")]
 Out = Annotated[Path, typer.Option("--out", help="Directory of runs.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 DataDir = Annotated[
@@ -29,14 +30,12 @@ def print_json(value: Any) -> None:
 
 
 @contextmanager
-def interruptible() -> Iterator[None]:
-    """Ctrl-C ends a command with one line that says what was kept, and exit code 130."""
+def when_interrupted(kept: str) -> Iterator[None]:
+    """Ctrl-C in here ends the command with this line, unless what is interrupted says itself what it keeps."""
     try:
         yield
     except KeyboardInterrupt as error:
-        kept = str(error)
-        print(f"icl: interrupted{f': {kept}' if kept else ''}", file=sys.stderr)
-        raise typer.Exit(130) from error
+        raise KeyboardInterrupt(str(error) or kept) from error
 
 
 def count_or_all(value: str, name: str) -> int | None:

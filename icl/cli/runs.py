@@ -8,49 +8,40 @@ from typing import Annotated, Any
 
 import typer
 
-from icl.cli.options import DataDir, Debug, Json, Out, interruptible, print_json
+from icl.cli.options import DataDir, Debug, Json, Out, print_json, when_interrupted
+from tasks.errors import IclError
 
 app = typer.Typer(help="Runs: list them, show one or one of its prompts, export every scored span.", no_args_is_help=True)
-RunName = Annotated[str, typer.Argument(metavar="RUN", help="Name of a run, the beginning of its name, or its directory.")]
+RunName = Annotated[str, typer.Argument(metavar="RUN", help="Name of a run, the beginning of its name, its directory, or 'latest'.")]
 
 
 @app.command("list")
 def list_runs(out: Out = Path("runs"), json: Json = False, debug: Debug = False) -> None:
-    """The finished runs of a directory, oldest first."""
-    from icl.runs import store
+    """The finished evaluations of a directory, oldest first: what tells them apart, and what came out."""
+    from icl.report import listing
+    from icl.runs import find
 
-    runs = [
-        {**run.to_json(), "shots": run.resolved.spec.shots, "leading": run.environment["run"]["metrics"]} for run in store.list_runs(out)
-    ]
+    readable = []
+    for run in find.list_runs(out):
+        try:
+            readable.append(listing.line_of(run))
+        except IclError as error:
+            print(f"icl: left out {run.name}: {error}", file=sys.stderr)
     if json:
-        print_json(
-            [{key: run[key] for key in ("run", "dir", "task", "model", "shots", "n_episodes", "n_queries", "metrics")} for run in runs]
-        )
-        return
-    from rich.console import Console
-    from rich.table import Table
-
-    from icl.report.terminal import TITLES, show_estimate
-
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in ("run", "shots", "metric", "uncalibrated", "best calibration"):
-        table.add_column(column, no_wrap=True)
-    for run in runs:
-        plain = run["metrics"].get("none", {})
-        lead = next(name for name in (*run["leading"], *TITLES) if any(name in of for of in run["metrics"].values()))
-        name, best = max(run["metrics"].items(), key=lambda item: item[1][lead]["mean"] if lead in item[1] else -1.0)
-        uncalibrated = show_estimate(plain[lead]) if lead in plain else "-"
-        table.add_row(run["run"], str(run["shots"]), lead, uncalibrated, f"{show_estimate(best[lead])} {name}")
-    Console(width=None if sys.stdout.isatty() else 160).print(table) if runs else print(f"no finished runs in {out}")
+        print_json([line.to_json() for line in readable])
+    elif readable:
+        listing.print_lines(readable)
+    else:
+        print(f"no finished runs in {out}")
 
 
 @app.command("show")
 def show(
     run: RunName,
-    query: Annotated[str | None, typer.Option(help="Show this query of the run. [default with --prompt: the first]")] = None,
+    query: Annotated[str | None, typer.Option(help="Show this query of the run. [default, where another option asks: the first]")] = None,
     prompt: Annotated[bool, typer.Option("--prompt", help="Print the exact text that the model saw, the scored span marked.")] = False,
     tokens: Annotated[bool, typer.Option("--tokens", help="With the tokens and their ids.")] = False,
-    episode: Annotated[str | None, typer.Option(help="Episode, where a query stands in several.")] = None,
+    episode: Annotated[str | None, typer.Option(help="Look for the query in this episode.")] = None,
     out: Out = Path("runs"),
     json: Json = False,
     debug: Debug = False,
@@ -59,7 +50,7 @@ def show(
     from icl.runs import find_run
 
     found = find_run(run, out)
-    if query is None and not prompt:
+    if query is None and episode is None and not prompt and not tokens:
         if json:
             print_json(found.to_json())
         else:
@@ -67,9 +58,9 @@ def show(
 
             print_run(found)
         return
-    from icl.runs.show import first_query, shown_query
+    from icl.runs.show import shown_query
 
-    item = shown_query(found, query or first_query(found), episode)
+    item = shown_query(found, query, episode)
     item["tokens"] = _tokens(found, item) if tokens else None
     if json:
         print_json(item)
@@ -79,20 +70,22 @@ def show(
 
 @app.command("resume")
 def resume(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="Name of an unfinished run, the beginning of its name, or its directory.")],
+    run: Annotated[
+        str, typer.Argument(metavar="RUN", help="Name of an unfinished run, the beginning of its name, its directory, or 'latest'.")
+    ],
     data_dir: DataDir = None,
     out: Out = Path("runs"),
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Go on with a run that was interrupted or killed; finished episodes are kept, and the result is the same byte for byte."""
+    """Go on with a run that was interrupted or killed; finished episodes are kept."""
     from icl.cli.progress import Watcher
     from icl.evaluation import resume as go_on
     from icl.report.terminal import print_run
-    from icl.runs.store import find_unfinished
+    from icl.runs.find import find_unfinished
 
     directory = find_unfinished(run, out)
-    with interruptible(), Watcher() as watcher:
+    with when_interrupted(f"finished episodes are kept in {directory}; 'icl runs resume {directory}' continues"), Watcher() as watcher:
         finished = go_on(directory, data_dir=data_dir, events=watcher)
     if json:
         print_json(finished.to_json())
@@ -113,7 +106,8 @@ def export(
     from icl.runs.show import export as write
 
     found = find_run(run, out)
-    count = write(found, tokenizer_of(found), to)
+    with when_interrupted(f"{to} is not written"):
+        count = write(found, tokenizer_of(found), to)
     print(f"{count} scored candidates written to {to}")
 
 

@@ -7,7 +7,11 @@ killed, or runs twice at once, never leaves half a model.
 
 from __future__ import annotations
 
+import io
 import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 from typing import Any
 
@@ -43,9 +47,20 @@ def converted_under_lock(gguf: Path, digest: str) -> Path:
     if not target.is_dir():
         tell(f"converting {gguf.name} to dense bf16 safetensors, once (about 20 s); kept in {target}")
         with scratch_beside(target) as scratch:
-            _convert(gguf, scratch / "dense", digest)
+            with bars_only_on_terminals():
+                _convert(gguf, scratch / "dense", digest)
             (scratch / "dense").replace(target)
     return target
+
+
+@contextmanager
+def bars_only_on_terminals() -> Iterator[None]:
+    """transformers draws the bar of this conversion whatever is asked of it; in a file or a pipe it is a line of a thousand characters."""
+    if sys.stderr.isatty():
+        yield
+    else:
+        with redirect_stderr(io.StringIO()):
+            yield
 
 
 def _convert(gguf: Path, target: Path, digest: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,12 +34,10 @@ def load_tokenizer(source: ModelSource) -> Any:
     from transformers import AutoTokenizer
 
     quiet_transformers()
-    try:
+    with explained(f"--model {source.name}: no tokenizer can be loaded from {source.path}"):
         tokenizer = AutoTokenizer.from_pretrained(
             source.path, trust_remote_code=source.permissions.trust_remote_code, local_files_only=True
         )
-    except (OSError, ValueError) as error:
-        raise IclError(f"--model {source.name}: no tokenizer can be loaded from {source.path}: {_first_line(error)}") from error
     if not tokenizer.is_fast:
         raise IclError(f"--model {source.name}: a fast tokenizer (tokenizer.json) is needed, since scored spans are found by offsets")
     return tokenizer
@@ -58,18 +58,40 @@ def load_model(source: ModelSource, dtype: str, device: str, device_map: str | d
     tokenizer = load_tokenizer(source)
     if isinstance(device_map, str) and device_map and device_map not in DEVICE_MAPS:
         raise unknown_name("device map", device_map, DEVICE_MAPS)
-    try:
-        model = AutoModelForCausalLM.from_pretrained(
+    with explained(f"--model {source.name} cannot be loaded"):
+        model, found = AutoModelForCausalLM.from_pretrained(
             source.path,
             dtype=torch_dtype(dtype),
             use_safetensors=None if source.permissions.allow_pickle else True,
             trust_remote_code=source.permissions.trust_remote_code,
             local_files_only=True,
+            output_loading_info=True,
             **({"device_map": device_map} if device_map else {}),
         )
-    except (OSError, ValueError) as error:
-        raise IclError(f"--model {source.name} cannot be loaded: {_first_line(error)}") from error
+    if missing := sorted(found["missing_keys"]):  # transformers would fill them with random numbers, and only warn
+        raise IclError(f"--model {source.name} must hold every weight, but lacks {len(missing)}: {', '.join(missing[:3])}")
     return LoadedModel(source, model.eval() if device_map else model.to(device).eval(), tokenizer)
+
+
+def load_config(source: ModelSource) -> Any:
+    """The text part of a model's configuration. Raises IclError for a config.json that says nothing of a model."""
+    from transformers import AutoConfig
+
+    with explained(f"--model {source.name}: {source.path / 'config.json'} describes no model that can be loaded"):
+        config = AutoConfig.from_pretrained(source.path, trust_remote_code=source.permissions.trust_remote_code, local_files_only=True)
+        return config.get_text_config(decoder=True)
+
+
+@contextmanager
+def explained(what: str) -> Iterator[None]:
+    """What a library says about the broken files of a model, as one line."""
+    from huggingface_hub.errors import StrictDataclassError
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except (OSError, ValueError, SafetensorError, StrictDataclassError) as error:
+        raise IclError(f"{what}: {_first_paragraph(error)}") from error
 
 
 def quiet_transformers() -> None:
@@ -80,5 +102,6 @@ def quiet_transformers() -> None:
     logging.set_verbosity_error()
 
 
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+def _first_paragraph(error: BaseException) -> str:
+    """The first paragraph of what a library said."""
+    return " ".join(str(error).strip().split("\n\n")[0].split()) or type(error).__name__

@@ -11,7 +11,7 @@ from pathlib import Path
 from icl.models.builtin import BUILTINS, builtin_path
 from icl.models.gguf import converted
 from icl.models.types import ModelSource, Permissions
-from tasks.cache import cache_dir, file_sha256
+from tasks.cache import cache_dir, cannot_write, file_sha256
 from tasks.errors import FetchError, IclError, unknown_name
 
 FILES = ("*.safetensors", "*.json", "*.model", "*.txt", "*.jinja")
@@ -71,10 +71,13 @@ def _remembered_sha256(path: Path) -> str:
     if note.is_file() and re.fullmatch("[0-9a-f]{64}", known := note.read_text(encoding="ascii", errors="replace")):
         return known
     digest = file_sha256(path)
-    note.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = note.with_name(f".{key}-{os.getpid()}")
-    unfinished.write_text(digest, encoding="ascii")
-    unfinished.replace(note)
+    try:
+        note.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = note.with_name(f".{key}-{os.getpid()}")
+        unfinished.write_text(digest, encoding="ascii")
+        unfinished.replace(note)
+    except OSError as error:
+        raise cannot_write(note.parent, error) from error
     return digest
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 from icl.metrics import METRICS
@@ -24,6 +25,8 @@ MAIN = ("exact_match", "accuracy")
 """What a headline tells, first one first."""
 ALWAYS = ("model", "shots", "episodes", "queries", "seed")
 """Options that the command line names even where they have their default."""
+OF_THE_EPISODES = ("episodes", "queries", "split", "pool")
+"""Options that an episodes file stands for."""
 
 PREFIXES = "kMGTPE"
 
@@ -160,12 +163,17 @@ def cost_view(cost: Mapping[str, Any]) -> CostView:
     return CostView(pairs, tuple((name, seconds(value), 100 * value / longest) for name, value in cost["seconds"].items()))
 
 
-def command_line(spec: RunSpec) -> str:
-    """The command that makes this run again; options that have their default are left out, but for the telling ones."""
+def command_line(spec: RunSpec, episodes_file: Path | None = None) -> str:
+    """The command that makes this run again; options that have their default are left out, but for the telling ones.
+
+    `episodes_file` holds the episodes of a run that did not draw them as its options say.
+    """
     words = ["icl", "evaluate", spec.task]
+    if episodes_file is not None:
+        words += ["--episodes-file", str(episodes_file)]
     for f in fields(RunSpec):
         value = getattr(spec, f.name)
-        if f.name == "task" or (value == f.default and f.name not in ALWAYS):
+        if f.name == "task" or (value == f.default and f.name not in ALWAYS) or (episodes_file and f.name in OF_THE_EPISODES):
             continue
         option = f"--{f.name.replace('_', '-')}"
         if isinstance(value, bool):

@@ -13,6 +13,7 @@ from icl.report import evidence, facts, figures
 from icl.report.embed import render
 from icl.report.figures import Figure, Table
 from icl.results import EpisodeScores, episode_scores, outcome
+from icl.runs.files import writing
 from icl.runs.store import Run
 from icl.runs.tables import Rows
 from icl.spec import RunSpec
@@ -74,7 +75,9 @@ def write_report(directory: Path, summary: Mapping[str, Any]) -> Path:
     """Writes `report.html` into the directory of a run, whose other files are there; `summary` is what `summary.json` will hold."""
     page = build_page(Run(directory), summary)
     path = directory / "report.html"
-    path.write_text(render("run.html.jinja", figures.specs(page.figures), page), encoding="utf-8", newline="\n")
+    text = render("run.html.jinja", figures.specs(page.figures), page)
+    with writing(path):
+        path.write_text(text, encoding="utf-8", newline="\n")
     return path
 
 
@@ -108,7 +111,7 @@ def build_page(run: Run, summary: Mapping[str, Any]) -> Page:
         shortened_prompts=sum(row["dropped"] > 0 for row in prompts),
         n_prompts=len(prompts),
         dropped_rows=environment["data"].get("dropped", {}),
-        command=facts.command_line(spec),
+        command=facts.command_line(spec, None if environment["run"].get("episodes", "drawn") == "drawn" else run.dir / "episodes.jsonl"),
         provenance=facts.provenance(run.resolved, environment, summary["spec_sha256"]),
     )
 

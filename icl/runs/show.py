@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from icl.encode import Encoder
+from icl.runs.files import UNFINISHED, writing
 from icl.runs.store import Run
 from icl.tokenise import tokenise
 from prompts import Prompt
@@ -16,20 +18,28 @@ from tasks import IclError
 from tasks.errors import unknown_name
 
 
-def shown_query(run: Run, query: str, episode: str | None) -> dict[str, Any]:
-    """A query of a run: its context, candidates with their scores, demonstrations. Raises IclError for an unknown query."""
-    prompts = [row for row in run.table("prompts") if episode in (None, row["episode"])]
-    rows = [row for row in prompts if row["query"] == query]
+def shown_query(run: Run, query: str | None, episode: str | None) -> dict[str, Any]:
+    """A query of a run, by default the first: its context, candidates with their scores, demonstrations.
+
+    Raises IclError for an unknown query or episode.
+    """
+    prompts = run.table("prompts")
+    if episode is not None:
+        episodes = dict.fromkeys(row["episode"] for row in prompts)
+        if episode not in episodes:
+            raise unknown_name("episode", episode, episodes, f"(run {run.name} has {len(episodes)}: {_span(list(episodes))})")
+        prompts = [row for row in prompts if row["episode"] == episode]
+    rows = [row for row in prompts if query in (None, row["query"])]
     if not rows:
-        raise unknown_name("query", query, {row["query"] for row in prompts})
+        where = f" of episode {episode}" if episode else ""
+        raise unknown_name("query", query or "", {row["query"] for row in prompts}, f"(looked in the prompts{where} of run {run.name})")
     prompt = rows[0]
-    scored = [r for r in run.table("predictions") if r["query"] == query and r["episode"] == prompt["episode"]]
-    return {**prompt, "candidates": scored, "also_in": [row["episode"] for row in rows[1:]]}
+    scored = [r for r in run.table("predictions") if (r["query"], r["episode"]) == (prompt["query"], prompt["episode"])]
+    return {**prompt, "candidates": scored, "also_in": [row["episode"] for row in rows[1:] if row["query"] == prompt["query"]]}
 
 
-def first_query(run: Run) -> str:
-    """Id of the first query of the first episode."""
-    return str(run.table("prompts")[0]["query"])
+def _span(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"
 
 
 def exported(run: Run, tokenizer: Any) -> Iterator[dict[str, Any]]:
@@ -67,12 +77,18 @@ def as_prompt(prompt_row: dict[str, Any], prediction: dict[str, Any]) -> Prompt:
 
 
 def export(run: Run, tokenizer: Any, path: Path) -> int:
-    """Writes `exported` as JSON lines; returns how many. A file that exists is refused."""
+    """Writes `exported` as JSON lines, whole or not at all; returns how many. A file that exists is refused."""
     if path.exists():
         raise IclError(f"--to {path} must be a new file, but it exists")
     count = 0
-    with path.open("x", encoding="utf-8") as file:
-        for record in exported(run, tokenizer):
-            file.write(json.dumps(record, ensure_ascii=False) + "\n")
-            count += 1
+    unfinished = path.with_name(f".{path.name}{UNFINISHED}{os.getpid()}")
+    with writing(path, "choose another --to"):
+        try:
+            with unfinished.open("x", encoding="utf-8") as file:
+                for record in exported(run, tokenizer):
+                    file.write(json.dumps(record, ensure_ascii=False) + "\n")
+                    count += 1
+            unfinished.replace(path)
+        finally:
+            unfinished.unlink(missing_ok=True)
     return count

@@ -6,22 +6,20 @@ written last and makes the run finished. So a run that is killed loses at most t
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from icl.runs.files import UNFINISHED, damaged, read_json, write_json, writing
 from icl.runs.tables import Rows, read_table, write_tables
 from icl.spec import ResolvedSpec
 from tasks import Episode, IclError
 from tasks.episodefile import write_episodes
-from tasks.errors import unknown_name
 
 
 @dataclass(frozen=True)
@@ -37,24 +35,29 @@ class Run:
 
     @cached_property
     def resolved(self) -> ResolvedSpec:
-        """Everything that decided the result."""
-        values = read_json(self.dir / "spec.json")
-        return ResolvedSpec.from_json(values)
+        """Everything that decided the result. Raises IclError when the file is damaged, as all of these do."""
+        return read_spec(self.dir)
 
     @cached_property
     def summary(self) -> dict[str, Any]:
         """`summary.json`: the spec's hash and the metrics."""
-        return read_json(self.dir / "summary.json")
+        return read_json(self.dir / "summary.json", "spec_sha256", "metrics")
 
     @cached_property
     def cost(self) -> dict[str, Any]:
         """`cost.json`."""
-        return read_json(self.dir / "cost.json")
+        return read_json(self.dir / "cost.json", "tokens_unique", "tokens_total", "flops", "seconds", "peak_memory_bytes")
 
     @cached_property
     def environment(self) -> dict[str, Any]:
         """`environment.json`."""
-        return read_json(self.dir / "environment.json")
+        return read_json(self.dir / "environment.json", "run", "model", "template", "data", "engine", "packages", "device", "dtype")
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What `environment.json` says of the run itself: task, kind, labels, model, numbers of episodes and queries, split."""
+        facts: dict[str, Any] = self.environment["run"]
+        return facts
 
     def table(self, name: str) -> Rows:
         """Rows of `predictions`, `content_free` or `prompts`."""
@@ -62,7 +65,7 @@ class Run:
 
     def to_json(self) -> dict[str, Any]:
         """What `icl evaluate --json` prints."""
-        facts = self.environment["run"]
+        facts = self.facts
         return {
             "run": self.name,
             "dir": str(self.dir),
@@ -75,100 +78,64 @@ class Run:
         }
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object from a file of a run. Raises IclError when the file is missing or broken."""
+def read_spec(directory: Path) -> ResolvedSpec:
+    """`spec.json` of a run, finished or not. Raises IclError when it is missing or damaged."""
+    path = directory / "spec.json"
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise IclError(f"{path.parent} is not a finished run: it has no {path.name}") from error
-    except json.JSONDecodeError as error:
-        raise IclError(f"{path}:{error.lineno}: not valid JSON ({error.msg}); make the run again with --fresh") from error
-    if not isinstance(values, dict):
-        raise IclError(f"{path} must hold a JSON object, but holds a {type(values).__name__}")
-    return values
-
-
-def write_json(path: Path, values: Any) -> None:
-    """Whole or not at all, the same bytes for the same values."""
-    unfinished = path.with_name(f".{path.name}-{os.getpid()}")
-    try:
-        text = json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False)
-        unfinished.write_text(text + "\n", encoding="utf-8")
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+        return ResolvedSpec.from_json(read_json(path))
+    except ValueError as error:  # pydantic's, with the places of what is wrong below its first line
+        raise damaged(path, " ".join(str(error).split("\n")[1:3])) from error
 
 
 def is_finished(directory: Path) -> bool:
-    """Whether a run directory holds a whole run."""
-    return (directory / "summary.json").is_file()
-
-
-def find_run(name: str, out: Path) -> Run:
-    """A finished run by its name, the beginning of its name, or its directory."""
-    if Path(name).is_dir() and is_finished(Path(name)):
-        return Run(Path(name))
-    finished = {run.name: run for run in list_runs(out)}
-    matches = [run for key, run in finished.items() if key == name] or [run for key, run in finished.items() if key.startswith(name)]
-    if len(matches) > 1:
-        raise IclError(f"run '{name}' must name one run in {out}, but fits {', '.join(run.name for run in matches)}")
-    if not matches:
-        if (out / name / "partial").is_dir():
-            raise IclError(f"run '{name}' is not finished; 'icl runs resume {name}' goes on with it")
-        raise unknown_name("run", name, finished, f"(looked in {out}; --out names another directory)")
-    return matches[0]
-
-
-def find_unfinished(name: str, out: Path) -> Path:
-    """The directory of a run that was begun, by its name, the beginning of its name, or its directory."""
-    begun = {path.parent.name: path.parent for path in out.glob("*/partial") if path.is_dir()}
-    if (Path(name) / "partial").is_dir():
-        return Path(name)
-    matches = [path for key, path in begun.items() if key == name] or [path for key, path in begun.items() if key.startswith(name)]
-    if len(matches) > 1:
-        raise IclError(f"run '{name}' must name one unfinished run in {out}, but fits {', '.join(path.name for path in matches)}")
-    if not matches:
-        raise unknown_name("unfinished run", name, begun, f"(looked in {out}; a finished run needs no resuming)")
-    return matches[0]
-
-
-def list_runs(out: Path) -> list[Run]:
-    """Finished evaluations of a directory, oldest first (comparisons, which have no prompts of their own, are left out)."""
-    found = [Run(path.parent) for path in out.glob("*/summary.json") if (path.parent / "prompts.parquet").is_file()]
-    return sorted(found, key=lambda run: ((run.dir / "summary.json").stat().st_mtime, run.name))
+    """Whether a run directory holds a whole run. What cannot be looked up does not: writing there will say why."""
+    try:
+        return (directory / "summary.json").is_file()
+    except OSError:
+        return False
 
 
 class Draft:
-    """A run being made."""
+    """A run being made. Raises IclError for a place that cannot be written."""
 
     def __init__(self, directory: Path) -> None:
+        if "\0" in str(directory):
+            raise IclError(f"a path must not hold a NUL character, but --out is {str(directory.parent)!r}")
         self.dir = directory
         self.partial = directory / "partial"
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Refuses a second process that makes the same run at the same time."""
+        """Refuses a second process that makes the same run at the same time.
+
+        The lock file is removed while the lock is held: who opened it before finds, once it gets the lock, that the file has no name any
+        more, and takes a new one. Removed after the release, it could be the file of another that holds the lock by then.
+        """
         from filelock import FileLock, Timeout
 
-        self.dir.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.dir.parent / f".{self.dir.name}.lock", timeout=0)
-        try:
-            lock.acquire()
-        except Timeout as error:
-            raise IclError(f"another process is making run {self.dir.name}; wait for it, or use another --out") from error
+        path = self.dir.parent / f".{self.dir.name}.lock"
+        lock = FileLock(path, timeout=0.2)
+        with writing(path):
+            self.dir.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                lock.acquire()
+            except Timeout as error:
+                raise IclError(f"another process is making run {self.dir.name}; wait for it, or use another --out") from error
         try:
             yield
         finally:
+            with suppress(OSError):  # a lock file that stays is in nobody's way
+                path.unlink()
             lock.release()
-            Path(lock.lock_file).unlink(missing_ok=True)
 
     def begin(self, resolved: ResolvedSpec, environment: dict[str, Any], episodes: Sequence[Episode]) -> None:
         """Writes what is known before the first score: enough to go on from. `partial` comes last: it says that the rest is there."""
-        self.dir.mkdir(parents=True, exist_ok=True)
-        write_json(self.dir / "spec.json", resolved.to_json())
-        write_json(self.dir / "environment.json", environment)
-        write_episodes(self.dir / "episodes.jsonl", episodes)
-        self.partial.mkdir(exist_ok=True)
+        with writing(self.dir):
+            self.dir.mkdir(parents=True, exist_ok=True)
+            write_json(self.dir / "spec.json", resolved.to_json())
+            write_json(self.dir / "environment.json", environment)
+            write_episodes(self.dir / "episodes.jsonl", episodes)
+            self.partial.mkdir(exist_ok=True)
 
     def has(self, episode: str) -> bool:
         """Whether that episode is finished."""
@@ -176,10 +143,11 @@ class Draft:
 
     def commit(self, episode: str, tables: dict[str, Rows], cost: dict[str, Any]) -> None:
         """Keeps a finished episode, whole."""
-        work = Path(tempfile.mkdtemp(prefix=f".{episode}-", dir=self.partial))
-        write_tables(work, tables)
-        write_json(work / "cost.json", cost)
-        work.replace(self.partial / episode)
+        with writing(self.partial):
+            work = Path(tempfile.mkdtemp(prefix=f".{episode}-", dir=self.partial))
+            write_tables(work, tables)
+            write_json(work / "cost.json", cost)
+            work.replace(self.partial / episode)
 
     def costs(self, episodes: list[str]) -> list[dict[str, Any]]:
         """The cost records of finished episodes."""
@@ -188,8 +156,23 @@ class Draft:
     def finish(self, summary: dict[str, Any]) -> Run:
         """Writes the summary, which makes the run finished, and drops the parts."""
         write_json(self.dir / "summary.json", summary)
-        shutil.rmtree(self.partial)
+        self._sweep()
         return Run(self.dir)
+
+    def tidy(self) -> None:
+        """Drops the parts of a finished run that was killed before it did so itself; nothing while another process is at it."""
+        if self.partial.exists():
+            with suppress(IclError), self.locked():
+                self._sweep()
+
+    def _sweep(self) -> None:
+        """Removes the parts, and the unfinished files of killed writes: the lock is held, so nobody is writing them.
+
+        The run is finished by now: a part that cannot be removed takes room, but makes no result wrong.
+        """
+        shutil.rmtree(self.partial, ignore_errors=True)
+        for path in self.dir.glob(f".*{UNFINISHED}*"):
+            path.unlink(missing_ok=True)
 
 
 def free_directory(directory: Path) -> Path:

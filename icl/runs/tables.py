@@ -9,6 +9,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from icl.runs.files import damaged, writing
+
 PREDICTIONS = pa.schema(
     [
         ("episode", pa.string()),
@@ -50,18 +52,34 @@ Rows = list[dict[str, Any]]
 def write_tables(directory: Path, tables: dict[str, Rows]) -> None:
     """One Parquet file per table."""
     for name, rows in tables.items():
-        table = pa.Table.from_pylist(rows, schema=SCHEMAS[name])
-        pq.write_table(table, directory / f"{name}.parquet", compression="zstd")
+        _write(pa.Table.from_pylist(rows, schema=SCHEMAS[name]), directory, name)
 
 
 def join_tables(parts: Sequence[Path], directory: Path) -> None:
     """The tables of all parts, in their order, as one file each."""
-    for name, schema in SCHEMAS.items():
-        tables = [pq.read_table(part / f"{name}.parquet", schema=schema) for part in parts]
-        pq.write_table(pa.concat_tables(tables), directory / f"{name}.parquet", compression="zstd")
+    for name in SCHEMAS:
+        _write(pa.concat_tables([_read(part, name) for part in parts]), directory, name)
 
 
 def read_table(directory: Path, name: str) -> Rows:
-    """Rows of a table as dictionaries, in the order written."""
-    rows: Rows = pq.read_table(directory / f"{name}.parquet", schema=SCHEMAS[name]).to_pylist()
+    """Rows of a table as dictionaries, in the order written. Raises IclError when the file is missing or damaged."""
+    rows: Rows = _read(directory, name).to_pylist()
     return rows
+
+
+def _write(table: pa.Table, directory: Path, name: str) -> None:
+    path = directory / f"{name}.parquet"
+    with writing(path):
+        pq.write_table(table, path, compression="zstd")
+
+
+def _read(directory: Path, name: str) -> pa.Table:
+    path = directory / f"{name}.parquet"
+    try:
+        return pq.read_table(path, schema=SCHEMAS[name])
+    except FileNotFoundError as error:
+        raise damaged(path, "the file is missing") from error
+    except PermissionError:
+        raise
+    except (pa.ArrowException, OSError) as error:  # what Arrow cannot parse comes as either
+        raise damaged(path, str(error).splitlines()[0]) from error

@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 from icl.selection.balanced import BalancedSelector
 from icl.selection.bm25 import BM25Selector
-from icl.selection.fixed import FixedSelector
+from icl.selection.fixed import PREFIX, FixedSelector, named_ids
 from icl.selection.knn import KNNSelector
 from icl.selection.random import RandomSelector
 from icl.selection.types import Chooser, Embed, Selector
-from tasks.errors import unknown_name
+from tasks.errors import IclError, unknown_name
 
 SELECTORS: dict[str, Callable[[Embed], Selector]] = {
     "random": lambda embed: RandomSelector(),
@@ -22,17 +22,21 @@ SELECTORS: dict[str, Callable[[Embed], Selector]] = {
 """Name → constructor; a strategy that needs embeddings takes them from the engine."""
 
 
-def check_selector(name: str) -> None:
-    """Raises IclError for an unknown name; `fixed:ID,ID` is known."""
-    if name not in SELECTORS and not name.startswith("fixed:"):
-        raise unknown_name("selector", name, SELECTORS)
+def check_selector(name: str, shots: int) -> None:
+    """Raises IclError for an unknown name, and for `fixed:ID,ID,…` that does not name as many examples as there are shots."""
+    if not name.startswith(PREFIX):
+        if name not in SELECTORS:
+            raise unknown_name("selector", name, SELECTORS)
+    elif len(ids := named_ids(name)) != shots:
+        raise IclError(f"selector 'fixed:…' must name as many examples as there are shots, but names {len(ids)} for --shots {shots}")
 
 
 def make_selector(name: str, embed: Embed) -> Selector:
     """The strategy of that name."""
-    check_selector(name)
-    if name.startswith("fixed:"):
-        return FixedSelector(tuple(id.strip() for id in name.removeprefix("fixed:").split(",") if id.strip()))
+    if name.startswith(PREFIX):
+        return FixedSelector(named_ids(name))
+    if name not in SELECTORS:
+        raise unknown_name("selector", name, SELECTORS)
     return SELECTORS[name](embed)
 
 

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from icl.selection.types import Chooser, check_enough
-from tasks.errors import unknown_name
+from tasks.errors import IclError, unknown_name
 from tasks.types import Example, Query
+
+PREFIX = "fixed:"
 
 
 @dataclass(frozen=True)
@@ -39,3 +41,13 @@ class _FixedChooser:
     def choose(self, query: Query | None, k: int, rng: np.random.Generator) -> list[int]:
         check_enough("fixed", k, len(self.order))
         return list(self.order[:k])
+
+
+def named_ids(selector: str) -> tuple[str, ...]:
+    """The ids of `fixed:ID,ID,…`. Raises IclError for none, an empty one, or one that stands twice."""
+    ids = tuple(id.strip() for id in selector.removeprefix(PREFIX).split(","))
+    if not all(ids):
+        raise IclError(f"selector '{selector}' must name examples of the pool, as in fixed:ID,ID; 'fixed' alone takes the first ones")
+    if twice := [id for i, id in enumerate(ids) if id in ids[:i]]:
+        raise IclError(f"selector 'fixed:…' must name every example once, but names '{twice[0]}' twice")
+    return ids

@@ -212,7 +212,8 @@ def test_an_interrupted_run_is_kept_and_named(arguments: list[str], tmp_path: Pa
     assert done.returncode == 130
     assert "finished episodes are kept in runs/my-sentiment-" in done.stderr
     assert "Traceback" not in done.stderr
-    assert "icl runs resume my-sentiment-" in done.stderr
+    assert "icl runs resume runs/my-sentiment-" in done.stderr
+    assert done.stderr.count("\n") == 1
     unknown = command("runs", "resume", "nothing", cwd=tmp_path)
     assert (unknown.returncode, "unknown unfinished run 'nothing'" in unknown.stderr) == (2, True)
     again = command("runs", "resume", "my-sentiment", "--json", cwd=tmp_path)

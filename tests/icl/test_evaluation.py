@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 from dataclasses import replace
@@ -204,14 +207,47 @@ def test_an_episodes_file_may_not_demonstrate_evaluated_rows(spec: RunSpec, tmp_
     file = tmp_path / "episodes.jsonl"
     file.write_text(json.dumps({**first, "support_split": first["query_split"], "support": shown}) + "\n", encoding="utf-8")
     with pytest.raises(IclError, match="demonstrations would come from the evaluated rows"):
-        evaluate(replace(spec, shots=1), out=tmp_path / "b", episodes=file)
+        evaluate(RunSpec(spec.task, model=spec.model, shots=1, dtype="float32"), out=tmp_path / "b", episodes=file)
 
 
 def test_episodes_can_be_handed_on(spec: RunSpec, tmp_path: Path) -> None:
     first = evaluate(spec, out=tmp_path / "a")
-    second = evaluate(replace(spec, seed=9, episodes=1, queries=2), out=tmp_path / "b", episodes=first.dir / "episodes.jsonl")
+    handed = RunSpec(spec.task, model=spec.model, shots=3, dtype="float32", seed=9)
+    second = evaluate(handed, out=tmp_path / "b", episodes=first.dir / "episodes.jsonl")
     assert (second.dir / "episodes.jsonl").read_bytes() == (first.dir / "episodes.jsonl").read_bytes()
     assert second.to_json()["n_episodes"] == 3
+    assert second.name != first.name, "the seed also chooses the demonstrations"
+    again = evaluate(first.resolved.spec, out=tmp_path / "a", episodes=first.dir / "episodes.jsonl")
+    assert again.dir == first.dir, "what agrees with the file may be said with it"
+
+
+def test_the_report_of_handed_episodes_names_their_file(spec: RunSpec, tmp_path: Path) -> None:
+    """The command on the page makes the same run; it does not draw other episodes."""
+    first = evaluate(spec, out=tmp_path / "a")
+    handed = RunSpec(spec.task, model=spec.model, shots=3, dtype="float32", seed=9)
+    second = evaluate(handed, out=tmp_path / "b c", episodes=first.dir / "episodes.jsonl")
+    drawn, given = (re.search(r"<pre class=\"command\".*?>\n(.*?)</pre>", page_of(run), re.DOTALL) for run in (first, second))
+    assert drawn is not None
+    assert given is not None
+    assert "--episodes 3 --queries 8" in drawn[1]
+    assert "--episodes-file" not in drawn[1]
+    words = shlex.split(html.unescape(given[1]))
+    file = words[words.index("--episodes-file") + 1]
+    assert Path(file) == second.dir / "episodes.jsonl"
+    assert not {"--episodes", "--queries", "--split", "--pool"} & set(words)
+    assert evaluate(handed, out=tmp_path / "c", episodes=file).name == second.name
+
+
+def page_of(run: Run) -> str:
+    return (run.dir / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(("name", "value"), [("episodes", 2), ("queries", 3), ("queries", None), ("split", "validation"), ("pool", 20)])
+def test_an_episodes_file_is_not_overridden_without_a_word(spec: RunSpec, tmp_path: Path, name: str, value: Any) -> None:
+    first = evaluate(spec, out=tmp_path / "a")
+    with pytest.raises(IclError, match=rf"the episodes file says {name} = \w+, but {name} = {value or 'all'} was asked for"):
+        evaluate(replace(spec, **{name: value}), out=tmp_path / "b", episodes=first.dir / "episodes.jsonl")
+    assert not (tmp_path / "b").exists()
 
 
 @pytest.mark.parametrize("selector", ["balanced", "knn", "bm25", "fixed"])
@@ -415,11 +451,11 @@ def test_an_episode_with_fewer_labels_in_play_scores_only_those(spec: RunSpec, t
     two = ("negative", "positive")
     episodes = [Episode(f"e{i:03d}", task.name, "demonstration", None, "test", tuple(asked), two, task.fingerprint) for i in range(2)]
     write_episodes(tmp_path / "two.jsonl", episodes)
-    run = evaluate(replace(spec, shots=6), out=tmp_path, episodes=tmp_path / "two.jsonl")
+    run = evaluate(replace(spec, shots=6, episodes=2, queries=6), out=tmp_path, episodes=tmp_path / "two.jsonl")
     assert {row["candidate"] for row in run.table("predictions")} == set(two)
     shown = {id for row in run.table("prompts") for id in row["demonstrations"]}
     assert {task.splits["demonstration"].by_id(id).target for id in shown} == set(two)
     wrong = replace(episodes[0], query=tuple(e.id for e in task.splits["test"] if e.target == "mixed")[:2])
     write_episodes(tmp_path / "wrong.jsonl", [wrong])
     with pytest.raises(IclError, match="has the label 'mixed', but in play are negative, positive"):
-        evaluate(spec, out=tmp_path, episodes=tmp_path / "wrong.jsonl")
+        evaluate(replace(spec, episodes=1, queries=2), out=tmp_path, episodes=tmp_path / "wrong.jsonl")

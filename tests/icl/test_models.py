@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from icl.cli.main import main
 from icl.models import BUILTINS, load_model, load_tokenizer, resolve_model
 from icl.models.gguf import dense_directory
 from tasks.errors import IclError
@@ -62,6 +64,63 @@ def test_what_is_no_model_is_said(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}", encoding="utf-8")
     with pytest.raises(IclError, match="no tokenizer can be loaded"):
         load_tokenizer(resolve_model(str(tmp_path)))
+
+
+def test_weights_that_are_cut_or_missing_are_one_line(tiny_model_dir: Path, tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    copy = tmp_path / "copy"
+    shutil.copytree(tiny_model_dir, copy)
+    file = copy / "model.safetensors"
+    whole = file.read_bytes()
+    for length in (len(whole) // 2, 100, 0):
+        file.write_bytes(whole[:length])
+        with pytest.raises(IclError, match=r"copy cannot be loaded: \S"):
+            load_model(resolve_model(str(copy)), "float32", "cpu")
+        assert main(["models", "info", str(copy)]) == 2
+    file.write_bytes(whole)
+    weights = load_file(file)
+    del weights["model.layers.1.mlp.up_proj.weight"]
+    save_file(weights, file, metadata={"format": "pt"})
+    with pytest.raises(IclError, match=r"must hold every weight, but lacks 1: model\.layers\.1\.mlp\.up_proj\.weight"):
+        load_model(resolve_model(str(copy)), "float32", "cpu")
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"model_type": "nope"}', '{"model_type": "llama", "hidden_size": "a"}'])
+def test_a_configuration_that_says_nothing_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str) -> None:
+    (tmp_path / "config.json").write_text(text, encoding="utf-8")
+    assert main(["models", "info", str(tmp_path)]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "config.json describes no model that can be loaded: " in said.err
+    assert said.err.count("\n") == 1
+
+
+def test_a_model_that_is_not_of_text_is_still_described(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "vit"}', encoding="utf-8")
+    assert main(["models", "info", str(tmp_path), "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["architecture"], facts["vocabulary"], facts["parameters"]) == ("vit", None, None)
+
+
+def test_a_conversion_draws_no_bar_into_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever the library writes to stderr meanwhile, on a terminal alone."""
+    import icl.models.gguf as conversion
+
+    def draws(gguf: Path, target: Path, digest: str) -> None:
+        print("a bar", file=sys.stderr)
+        target.mkdir()
+
+    monkeypatch.setenv("ICL_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr(conversion, "_convert", draws)
+    for terminal in (False, True):
+        gguf = tmp_path / f"{terminal}.gguf"
+        gguf.write_text(str(terminal), encoding="utf-8")
+        monkeypatch.setattr(sys.stderr, "isatty", lambda terminal=terminal: terminal)
+        conversion.converted(gguf)
+        said = capsys.readouterr().err
+        assert "converting" in said
+        assert ("a bar" in said) == terminal
 
 
 @pytest.mark.parametrize("half", ["", "abc", "Z" * 64])
