@@ -178,7 +178,7 @@ class Contest:
         for episode in self.episodes[k]:
             with self.clock.phase("adapt and predict"):
                 played.append(play(chosen.learner, episode, spec.seed, self.meter.so_far))
-            self.events.episode_done()
+            self.events.section_done()
         rows = self.meter.features(self.meter.meta_texts(meta.train))
         spent = (chosen.meta_train_seconds + rows[0], chosen.learner.meta_flops + rows[1])
         seconds, flops = splits(played, spent, self.meter if family.uses_features else None)

@@ -16,16 +16,16 @@ class Events(Protocol):
         """Something that the user should know."""
         ...
 
-    def start(self, episodes: int, done: int) -> None:
-        """Scoring begins: so many episodes, so many of them finished before."""
+    def start(self, sections: int, done: int) -> None:
+        """Scoring begins: so many sections, so many of them finished before."""
         ...
 
     def tokens(self, computed: int, total: int) -> None:
         """Tokens just computed, of so many in the call under way (0 when not known)."""
         ...
 
-    def episode_done(self) -> None:
-        """One more episode is finished and kept."""
+    def section_done(self) -> None:
+        """One more section is finished and kept."""
         ...
 
 
@@ -38,11 +38,11 @@ class Quiet:
     def note(self, text: str) -> None:
         """See Events."""
 
-    def start(self, episodes: int, done: int) -> None:
+    def start(self, sections: int, done: int) -> None:
         """See Events."""
 
     def tokens(self, computed: int, total: int) -> None:
         """See Events."""
 
-    def episode_done(self) -> None:
+    def section_done(self) -> None:
         """See Events."""

@@ -64,8 +64,14 @@ class Planner:
     """Which items to make besides the queries."""
     generate: bool
 
-    def items(self, episode: Episode, chooser: Chooser, support: Sequence[Example], queries: Sequence[Example]) -> Iterator[Item]:
-        """Queries in the episode's order; what calibrations need of a context follows it, last of all where the episode shares one."""
+    def items(
+        self, episode: Episode, chooser: Chooser, support: Sequence[Example], queries: Sequence[Example], *, first: bool = True
+    ) -> Iterator[Item]:
+        """These queries in their order; what calibrations need of a context follows it.
+
+        A context that all queries of the episode share is asked once, in the `first` section, and belongs to nobody. Queries that had
+        to drop demonstrations have contexts of their own.
+        """
         if isinstance(self.selector, KNNSelector):
             self.selector.embed([text_of(example.query()) for example in queries])  # all at once, not one by one below
         shared = None if self.selector.per_query else self._demonstrations(episode, chooser, support, None)
@@ -81,10 +87,10 @@ class Planner:
                 item, _ = self._fitted(episode, support, shared, example, free)
                 dropped[example.id] = item.dropped
                 yield item
-        if any(dropped.values()):  # then contexts differ after all, and a calibration must see the query's own
-            for example in queries:
+        for example in queries:
+            if dropped.get(example.id):
                 yield from _owned(free[dropped[example.id]], example.id)
-        elif shared is not None:
+        if shared is not None and first and all(self._length(item) <= self.window for item in free[0]):
             yield from free[0]
 
     def _demonstrations(self, episode: Episode, chooser: Chooser, support: Sequence[Example], query: Query | None) -> list[Example]:

@@ -67,12 +67,12 @@ def _free_array(free: Rows, part: str, column: dict[str, int], queries: list[str
     if not rows:
         return None
     owners = _grouped(rows, "belongs_to")
-    order = [""] if "" in owners else queries
+    order = [""] if set(owners) == {""} else queries
     items = list(dict.fromkeys(row["item"] for row in rows))
     values = np.full((len(order), len(items), len(column)), np.nan)
     place = {item: i for i, item in enumerate(items)}
     for o, owner in enumerate(order):
-        for row in owners[owner]:
+        for row in owners.get(owner) or owners[""]:
             values[o, place[row["item"]], column[row["candidate"]]] = row["logprob"]
     return values
 

@@ -1,4 +1,4 @@
-"""One episode: from its items to the rows of a run's tables. The raw scores are kept; nothing is calibrated here."""
+"""One section of an episode: from its items to the rows of a run's tables. The raw scores are kept; nothing is calibrated here."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from tasks import IclError, Task
 from tasks.types import LETTERS
 
 
-def score_episode(episode: str, items: Sequence[Item], task: Task, engine: Engine, progress: Progress) -> dict[str, Rows]:
-    """Scores every candidate and writes every answer of an episode. Raises IclError for a score that is not a finite number."""
+def score_section(episode: str, items: Sequence[Item], task: Task, engine: Engine, progress: Progress) -> dict[str, Rows]:
+    """Scores every candidate and writes every answer of a section. Raises IclError for a score that is not a finite number."""
     scores = engine.score([request for item in items for request in item.requests], progress)
     written: dict[str, str] = {}
     open_items = [item for item in items if item.open_prompt is not None]

@@ -42,6 +42,8 @@ class RunSpec:
     seed: int = 0
     dtype: str = "auto"
     device: str = "auto"
+    device_map: str = ""
+    """How a model that is too big for one device is spread (accelerate's `auto`, `balanced`, `sequential`); empty: one device."""
     batch_tokens: int | None = None
     overflow: str = "error"
     """A prompt longer than the context window: `error`, or `drop` whole demonstrations (counted and reported)."""

@@ -32,6 +32,9 @@ def command(
     seed: Annotated[int, typer.Option(help="Keys every random stream.")] = 0,
     dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    device_map: Annotated[
+        str, typer.Option("--device-map", help="Spread a model too big for one device: auto, balanced, sequential. [default: one device]")
+    ] = "",
     batch_tokens: Annotated[int | None, typer.Option(help="Tokens of one forward pass. [default: by device]")] = None,
     overflow: Annotated[str, typer.Option(help="Prompt over the context window: error, or drop whole demonstrations.")] = "error",
     chat: Annotated[bool, typer.Option("--chat", help="Demonstrations as turns of the tokenizer's chat template.")] = False,
@@ -66,6 +69,7 @@ def command(
         seed=seed,
         dtype=dtype,
         device=device,
+        device_map=device_map,
         batch_tokens=batch_tokens,
         overflow=overflow,
         chat=chat,

@@ -9,6 +9,7 @@ import errno
 import os
 import sys
 
+from icl.processes import launched_rank
 from icl.shadow import shadowing_package
 
 WRITES = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
@@ -42,6 +43,8 @@ def _run(arguments: list[str]) -> int:
     if any("\0" in argument for argument in arguments):
         return _say("an argument must not hold a NUL character")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    if launched_rank():  # of several processes only the first one prints results
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")
     from icl.cli.app import Interrupted, app
 
     try:

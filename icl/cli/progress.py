@@ -9,6 +9,8 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeRemainingColumn
 
+from icl.processes import launched_rank
+
 PHASES = {"data": "reading the task", "model": "finding the model", "load": "loading the model", "report": "writing the report"}
 
 
@@ -25,10 +27,10 @@ class Watcher:
             TimeRemainingColumn(),
             console=self.console,
             transient=True,
-            disable=not sys.stderr.isatty(),
+            disable=not sys.stderr.isatty() or launched_rank() > 0,
         )
         self.line: TaskID = self.progress.add_task("starting", total=None, rate="")
-        self.episodes = 0
+        self.sections = 0
         self.done = 0
         self.computed = 0
         self.in_call = 0
@@ -47,12 +49,13 @@ class Watcher:
 
     def note(self, text: str) -> None:
         """See icl.events.Events."""
-        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+        if launched_rank() == 0:
+            self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
-    def start(self, episodes: int, done: int) -> None:
+    def start(self, sections: int, done: int) -> None:
         """See icl.events.Events."""
-        self.episodes, self.done, self.began = episodes, done, time.perf_counter()
-        self.progress.reset(self.line, total=float(episodes), completed=done, description=self._title())
+        self.sections, self.done, self.began = sections, done, time.perf_counter()
+        self.progress.reset(self.line, total=float(sections), completed=done, description=self._title())
 
     def tokens(self, computed: int, total: int) -> None:
         """See icl.events.Events."""
@@ -62,11 +65,11 @@ class Watcher:
         fraction = min(self.in_call / total, 1.0) if total else 0.0
         self.progress.update(self.line, completed=self.done + 0.99 * fraction, rate=f"{rate:,.0f} tokens/s", description=self._title())
 
-    def episode_done(self) -> None:
+    def section_done(self) -> None:
         """See icl.events.Events."""
         self.done += 1
         self.in_call = 0
         self.progress.update(self.line, completed=self.done, description=self._title())
 
     def _title(self) -> str:
-        return f"episode {min(self.done + 1, self.episodes)} of {self.episodes}"
+        return f"{min(self.done + 1, self.sections)} of {self.sections}"

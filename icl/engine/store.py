@@ -73,13 +73,14 @@ class ScoreStore:
                 found.update(self.connection.execute(f"SELECT key, value FROM spans WHERE key IN ({marks})", part))
         return found
 
-    def put(self, items: Iterable[tuple[bytes, bytes]]) -> None:
-        """Keeps all of them or none; what is there already stays."""
+    def put(self, items: Iterable[tuple[bytes, bytes]], *, replace: bool = False) -> None:
+        """Keeps all of them or none; what is there already stays, unless it is to be replaced."""
+        how = "REPLACE" if replace else "IGNORE"
         now = int(time.time())
         with self._explained():
             self.connection.execute("BEGIN IMMEDIATE")
             try:
-                self.connection.executemany("INSERT OR IGNORE INTO spans VALUES (?, ?, ?)", ((key, value, now) for key, value in items))
+                self.connection.executemany(f"INSERT OR {how} INTO spans VALUES (?, ?, ?)", ((key, value, now) for key, value in items))
                 self.connection.execute("COMMIT")
             except BaseException:
                 self.connection.execute("ROLLBACK")
@@ -134,8 +135,10 @@ class Identity:
 class StoredEngine:
     """An engine that asks the store first. Computing is timed under its own phase, looking up under `store`."""
 
-    def __init__(self, inner: Engine, store: ScoreStore, identity: Identity, clock: Clock) -> None:
+    def __init__(self, inner: Engine, store: ScoreStore, identity: Identity, clock: Clock, *, fresh: bool = False) -> None:
         self.inner = inner
+        self.fresh = fresh
+        """Whether everything is computed again, whatever the store holds; what is computed then takes the place of what was there."""
         self.store = store
         self.digest = identity.digest()
         self.clock = clock
@@ -193,7 +196,7 @@ class StoredEngine:
     def _through(self, keys: list[bytes], compute: Callable[[list[int]], list[bytes]]) -> list[bytes] | None:
         """Values by key: from the store, or computed and then kept. None when what was computed must not be kept."""
         with self.clock.phase("store"):
-            known = self.store.get(list(dict.fromkeys(keys)))
+            known = {} if self.fresh else self.store.get(list(dict.fromkeys(keys)))
         first = {key: i for i, key in reversed(list(enumerate(keys)))}
         missing = sorted(i for key, i in first.items() if key not in known)
         self.work.spans_reused += sum(key in known for key in keys)
@@ -203,6 +206,6 @@ class StoredEngine:
                 return None
             fresh = dict(zip((keys[i] for i in missing), values, strict=True))
             with self.clock.phase("store"):
-                self.store.put(fresh.items())
+                self.store.put(fresh.items(), replace=self.fresh)
             known.update(fresh)
         return [known[key] for key in keys]

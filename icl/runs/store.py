@@ -1,7 +1,7 @@
 """A run on disk.
 
-While it is being made, a run keeps one directory per finished episode under `partial/`, each moved into place whole; `summary.json` is
-written last and makes the run finished. So a run that is killed loses at most the episode under way, and the same command goes on.
+While it is being made, a run keeps one directory per finished section under `partial/`, each moved into place whole; `summary.json` is
+written last and makes the run finished. So a run that is killed loses at most the section under way, and the same command goes on.
 """
 
 from __future__ import annotations
@@ -137,21 +137,34 @@ class Draft:
             write_episodes(self.dir / "episodes.jsonl", episodes)
             self.partial.mkdir(exist_ok=True)
 
-    def has(self, episode: str) -> bool:
-        """Whether that episode is finished."""
-        return (self.partial / episode).is_dir()
+    def is_fresh(self) -> bool:
+        """Whether the run was begun with `fresh`: then it goes on without the score store's help as well."""
+        return bool(read_json(self.dir / "environment.json").get("fresh", False))
 
-    def commit(self, episode: str, tables: dict[str, Rows], cost: dict[str, Any]) -> None:
-        """Keeps a finished episode, whole."""
+    def batch_tokens(self) -> int | None:
+        """What was left of `--batch-tokens` after running out of memory; None when that has not happened."""
+        path = self.dir / "plan.json"
+        return int(read_json(path, "batch_tokens")["batch_tokens"]) if path.is_file() else None
+
+    def keep_batch_tokens(self, count: int) -> None:
+        """So that the run goes on with equal passes when it is resumed."""
+        write_json(self.dir / "plan.json", {"batch_tokens": count})
+
+    def has(self, section: str) -> bool:
+        """Whether that section is finished."""
+        return (self.partial / section).is_dir()
+
+    def commit(self, section: str, tables: dict[str, Rows], cost: dict[str, Any]) -> None:
+        """Keeps a finished section, whole."""
         with writing(self.partial):
-            work = Path(tempfile.mkdtemp(prefix=f".{episode}-", dir=self.partial))
+            work = Path(tempfile.mkdtemp(prefix=f".{section}-", dir=self.partial))
             write_tables(work, tables)
             write_json(work / "cost.json", cost)
-            work.replace(self.partial / episode)
+            work.replace(self.partial / section)
 
-    def costs(self, episodes: list[str]) -> list[dict[str, Any]]:
-        """The cost records of finished episodes."""
-        return [read_json(self.partial / episode / "cost.json") for episode in episodes]
+    def costs(self, sections: list[str]) -> list[dict[str, Any]]:
+        """The cost records of finished sections."""
+        return [read_json(self.partial / section / "cost.json") for section in sections]
 
     def finish(self, summary: dict[str, Any]) -> Run:
         """Writes the summary, which makes the run finished, and drops the parts."""
@@ -176,10 +189,10 @@ class Draft:
 
 
 def free_directory(directory: Path) -> Path:
-    """The directory itself, or the first `NAME-2`, `NAME-3`, … that does not exist."""
+    """The directory itself, or the first `NAME-2`, `NAME-3`, … that does not exist, or holds a run that is not finished."""
     number = 2
     candidate = directory
-    while candidate.exists():
+    while candidate.exists() and not (candidate / "partial").is_dir():
         candidate = directory.with_name(f"{directory.name}-{number}")
         number += 1
     return candidate

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,13 +52,13 @@ Rows = list[dict[str, Any]]
 def write_tables(directory: Path, tables: dict[str, Rows]) -> None:
     """One Parquet file per table."""
     for name, rows in tables.items():
-        _write(pa.Table.from_pylist(rows, schema=SCHEMAS[name]), directory, name)
+        _write([pa.Table.from_pylist(rows, schema=SCHEMAS[name])], directory, name)
 
 
 def join_tables(parts: Sequence[Path], directory: Path) -> None:
-    """The tables of all parts, in their order, as one file each."""
+    """The tables of all parts, in their order, as one file each; one part at a time is in memory."""
     for name in SCHEMAS:
-        _write(pa.concat_tables([_read(part, name) for part in parts]), directory, name)
+        _write((_read(part, name) for part in parts), directory, name)
 
 
 def read_table(directory: Path, name: str) -> Rows:
@@ -67,10 +67,11 @@ def read_table(directory: Path, name: str) -> Rows:
     return rows
 
 
-def _write(table: pa.Table, directory: Path, name: str) -> None:
+def _write(tables: Iterable[pa.Table], directory: Path, name: str) -> None:
     path = directory / f"{name}.parquet"
-    with writing(path):
-        pq.write_table(table, path, compression="zstd")
+    with writing(path), pq.ParquetWriter(path, SCHEMAS[name], compression="zstd") as writer:
+        for table in tables:
+            writer.write_table(table)
 
 
 def _read(directory: Path, name: str) -> pa.Table:

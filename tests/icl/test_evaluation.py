@@ -138,7 +138,7 @@ def test_a_run_that_is_interrupted_keeps_finished_episodes_and_ends_in_the_same_
     class Interrupting(Quiet):
         done = 0
 
-        def episode_done(self) -> None:
+        def section_done(self) -> None:
             self.done += 1
             if self.done == 2:
                 raise KeyboardInterrupt
@@ -147,11 +147,108 @@ def test_a_run_that_is_interrupted_keeps_finished_episodes_and_ends_in_the_same_
     with pytest.raises(KeyboardInterrupt, match="continues"):
         evaluate(spec, out=tmp_path / "cut", events=Interrupting())
     directory = tmp_path / "cut" / whole.name
-    assert sorted(p.name for p in (directory / "partial").iterdir()) == ["e000", "e001"]
+    assert sorted(p.name for p in (directory / "partial").iterdir()) == ["e000.0000", "e001.0000"]
     assert not (directory / "summary.json").exists()
     resumed = evaluate(spec, out=tmp_path / "cut")
     assert (resumed.dir / "summary.json").read_bytes() == (whole.dir / "summary.json").read_bytes()
     assert files(resumed) == files(whole)
+
+
+def test_sections_of_an_episode_are_committed_and_resumed_one_by_one(
+    spec: RunSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import icl.sections as sections
+
+    whole = evaluate(spec, out=tmp_path / "whole")
+    monkeypatch.setattr(sections, "REQUESTS", 6)  # three queries of two labels
+
+    class Interrupting(Quiet):
+        done = 0
+
+        def section_done(self) -> None:
+            self.done += 1
+            if self.done == 4:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt, match="continues"):
+        evaluate(spec, out=tmp_path / "cut", events=Interrupting())
+    kept = sorted(p.name for p in (tmp_path / "cut" / whole.name / "partial").iterdir())
+    assert kept == ["e000.0000", "e000.0001", "e000.0002", "e001.0000"]
+    resumed = evaluate(spec, out=tmp_path / "cut")
+    for name in ("predictions", "content_free", "prompts"):
+        for a, b in zip(whole.table(name), resumed.table(name), strict=True):
+            assert {**a, "logprob": None} == {**b, "logprob": None}
+            if name != "prompts":
+                assert a["logprob"] == pytest.approx(b["logprob"], abs=1e-4)
+
+
+def test_fresh_computes_everything_again(spec: RunSpec, tmp_path: Path) -> None:
+    first = evaluate(spec, out=tmp_path)
+    again = evaluate(spec, out=tmp_path, fresh=True)
+    assert again.dir != first.dir
+    assert again.cost["spans_reused"] == 0
+    assert again.cost["tokens_unique"] == first.cost["tokens_unique"]
+    assert (again.dir / "summary.json").read_bytes() == (first.dir / "summary.json").read_bytes()
+
+
+def test_after_running_out_of_memory_a_run_keeps_its_smaller_passes(spec: RunSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from icl.engine.forward import TreeForward
+
+    run, noted = TreeForward.run, list[str]()
+
+    def short_of_memory(self: Any, plan: Any, tokens: Any, positions: Any, cache: Any = None) -> Any:
+        if len(tokens) > 300:
+            raise torch.OutOfMemoryError("no room")
+        return run(self, plan, tokens, positions, cache)
+
+    class Noting(Quiet):
+        def note(self, text: str) -> None:
+            noted.append(text)
+
+        def section_done(self) -> None:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(TreeForward, "run", short_of_memory)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(spec, out=tmp_path, events=Noting())
+    assert noted == ["out of memory: going on with --batch-tokens 512", "out of memory: going on with --batch-tokens 256"]
+    noted.clear()
+    resumed = evaluate(spec, out=tmp_path)
+    assert json.loads((resumed.dir / "plan.json").read_text(encoding="utf-8")) == {"batch_tokens": 256}
+    assert noted == []
+
+
+@pytest.mark.recipe
+def test_two_launched_processes_make_the_same_run(spec: RunSpec, tmp_path: Path) -> None:
+    """`accelerate launch` of the console script: sections are dealt out, the summary is that of one process."""
+    binaries = Path(sys.executable).parent
+    options = [
+        spec.task,
+        "--model",
+        spec.model,
+        "--shots",
+        "3",
+        "--episodes",
+        "3",
+        "--queries",
+        "8",
+        "--dtype",
+        "float32",
+        "--device",
+        "cpu",
+    ]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
+    launch = [str(binaries / "accelerate"), "launch", "--cpu", "--num_processes", "2", "--num_machines", "1", "--mixed_precision", "no"]
+    script = str(binaries / "icl")
+    for arguments, out, store in (([*launch, script], "two", "a.sqlite"), ([script], "one", "b.sqlite")):
+        done = subprocess.run(
+            [*arguments, "evaluate", *options, "--out", str(tmp_path / out), "--json"], capture_output=True, text=True, check=False,
+            env={**environment, "ICL_SCORE_STORE": str(tmp_path / store)}, timeout=300,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        json.loads(done.stdout)  # exactly one value: only one process prints
+    (two,), (one,) = (list((tmp_path / out).glob("*/summary.json")) for out in ("two", "one"))
+    assert two.read_bytes() == one.read_bytes()
 
 
 def test_a_second_run_over_the_same_prompts_computes_nothing(spec: RunSpec, tmp_path: Path) -> None:

@@ -1,0 +1,114 @@
+"""From a spec to everything that its names mean, looked up and checked; the model is on disk, but not in memory yet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from icl.calibration import CALIBRATORS, get_calibrator
+from icl.device import default_batch_tokens, resolve_device, resolve_dtype
+from icl.events import Events
+from icl.models import ModelSource, resolve_model
+from icl.selection import check_selector
+from icl.spec import ResolvedSpec, RunSpec
+from prompts import Template, check_fit, load_template
+from tasks import Episode, Example, IclError, Task
+from tasks.episodefile import episodes_sha256, read_episodes
+from tasks.episodes import resolve, sample_episodes
+from tasks.load import load_task
+from tasks.types import LETTERS
+
+DEFAULT_CALIBRATIONS = ("none", "contextual", "domain-context", "batch")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A spec whose names have been looked up and checked; the model is on disk, but not in memory."""
+
+    resolved: ResolvedSpec
+    task: Task
+    template: Template
+    source: ModelSource
+    episodes: tuple[Episode, ...]
+    pairs: tuple[tuple[Sequence[Example], list[Example]], ...]
+    """Support pool and queries of each episode."""
+    labels: tuple[str, ...]
+    """Labels of the candidates when they are the same for every query, else empty."""
+    drawn: bool = True
+    """Whether the episodes were drawn as the spec says, and not handed over in a file."""
+
+
+def prepare(spec: RunSpec, data_dir: Path | None, episodes_file: Path | None, events: Events) -> Prepared:
+    """Looks up every name, draws the episodes, fills in every default. Writes nothing but the caches of data and models."""
+    check_selector(spec.selector, spec.shots)
+    for name in spec.calibration:
+        get_calibrator(name)
+    events.phase("data")
+    if spec.template:
+        load_template(spec.template)  # a wrong name is said before data is fetched
+    task = load_task(spec.task, data_dir)
+    template = load_template(spec.template or task.default_template)
+    check_fit(template, task)
+    if episodes_file:
+        episodes = read_episodes(episodes_file)
+        spec = as_the_file_says(spec, episodes)
+    else:
+        split = spec.split or task.evaluated_split()
+        queries: int | str = "all" if spec.queries is None else spec.queries
+        episodes = sample_episodes(task, n=spec.episodes, queries=queries, split=split, pool=spec.pool, seed=spec.seed)
+        spec = replace(spec, split=split)
+    pairs = tuple(resolve(episode, task) for episode in episodes)
+    labels = fixed_candidates(task, template, pairs)
+    calibration = applicable_calibrations(spec, task, template, fixed=bool(labels))
+    events.phase("model")
+    device = resolve_device(spec.device)
+    dtype = resolve_dtype(spec.dtype, device)
+    source = resolve_model(spec.model, trust_remote_code=spec.trust_remote_code, allow_pickle=spec.allow_pickle)
+    spec = replace(
+        spec,
+        template=spec.template or task.default_template,
+        calibration=calibration,
+        device=device,
+        dtype=dtype,
+        batch_tokens=spec.batch_tokens or default_batch_tokens(device),
+    )
+    resolved = ResolvedSpec(spec, task.fingerprint, source.fingerprint, template.sha256, episodes_sha256(episodes))
+    return Prepared(resolved, task, template, source, tuple(episodes), pairs, labels, drawn=episodes_file is None)
+
+
+def as_the_file_says(spec: RunSpec, episodes: Sequence[Episode]) -> RunSpec:
+    """The spec with the numbers of an episodes file. Raises IclError when it asks for others: they would be overridden without a word."""
+    first, asked = episodes[0], RunSpec(spec.task)
+    pool = None if first.support is None else len(first.support)
+    said = replace(spec, episodes=len(episodes), queries=len(first.query), split=first.query_split)
+    for name, value in (("episodes", said.episodes), ("queries", said.queries), ("split", said.split), ("pool", pool)):
+        wanted = getattr(spec, name)
+        if wanted not in (getattr(asked, name), value):
+            known, other = ("all" if number is None else number for number in (value, wanted))
+            raise IclError(f"the episodes file says {name} = {known}, but {name} = {other} was asked for; leave {name} out")
+    return said
+
+
+def fixed_candidates(task: Task, template: Template, pairs: Sequence[tuple[Sequence[Example], list[Example]]]) -> tuple[str, ...]:
+    """The label set, or the letters where a template answers with letters and every query has as many choices; else empty."""
+    if task.kind != "multiple_choice" or template.answer != "letter":
+        return task.labels
+    counts = {len(query.choices) for _, queries in pairs for query in queries}
+    return tuple(LETTERS[: counts.pop()]) if len(counts) == 1 else ()
+
+
+def applicable_calibrations(spec: RunSpec, task: Task, template: Template, *, fixed: bool) -> tuple[str, ...]:
+    """The calibrations asked for, or all that apply. Raises IclError for one that needs the same candidates for every query.
+
+    The content-free ones need them too: what they ask the model is asked once per context, not once per list of choices.
+    """
+    if not spec.calibration:
+        return DEFAULT_CALIBRATIONS if fixed else ("none",)
+    for name in spec.calibration:
+        if name != "none" and not fixed:
+            raise IclError(
+                f"calibration '{name}' needs the same candidates for every query, but task '{task.name}' with template "
+                f"'{template.name}' has others for each; use --calibration none"
+            )
+    return tuple(name for name in CALIBRATORS if name in spec.calibration)

@@ -1,0 +1,43 @@
+"""Sections: runs of an episode's queries that are scored in one call and committed whole.
+
+A section is the unit of resuming and of sharing work between processes, and keeps memory flat however many queries an episode has. Where
+it begins and ends is a pure function of the episodes, so an equal spec has equal token trees, whatever was killed or shared out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from icl.prepare import Prepared
+from tasks import Query
+
+REQUESTS = 16_384
+"""Prompts of a section, about: a shared context of 1,000 tokens is then computed once for some hundred thousand tokens of queries."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """Queries [start, stop) of one episode."""
+
+    name: str
+    """Of its directory: the episode's id and the number."""
+    episode: int
+    """Position in the run's episodes."""
+    number: int
+    start: int
+    stop: int
+
+
+def sections_of(prepared: Prepared) -> list[Section]:
+    """All sections of a run, in its order."""
+    found: list[Section] = []
+    for position, (episode, (_, queries)) in enumerate(zip(prepared.episodes, prepared.pairs, strict=True)):
+        size = max(1, REQUESTS // _candidates(episode.labels, [example.query() for example in queries]))
+        for number, start in enumerate(range(0, len(queries), size)):
+            found.append(Section(f"{episode.id}.{number:04d}", position, number, start, min(start + size, len(queries))))
+    return found
+
+
+def _candidates(labels: Sequence[str], queries: Sequence[Query]) -> int:
+    return max(1, len(labels), *(len(query.choices) for query in queries))

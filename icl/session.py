@@ -1,0 +1,152 @@
+"""A model in memory, at work on the sections of a run: planner, engine and score store put together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+from icl.calibration import get_calibrator
+from icl.cost import Clock, forward_flops, peak_memory_bytes
+from icl.device import keep_freed_memory
+from icl.embedder import Embedder
+from icl.encode import Encoder
+from icl.engine.store import Identity, ScoreStore, StoredEngine, store_path
+from icl.engine.types import Engine, Progress, Work
+from icl.environment import describe
+from icl.models import load_model
+from icl.plan import Item, Part, Planner
+from icl.prepare import Prepared
+from icl.runs.tables import Rows
+from icl.scoring import score_section
+from icl.sections import Section
+from icl.selection import Chooser, make_selector
+from icl.selection.knn import KNNSelector
+from prompts import PromptBuilder
+from prompts.chat import chat_renderer
+from tasks.types import with_labels
+
+FREE_PARTS: tuple[Part, ...] = ("content_free", "domain")
+
+
+class Session:
+    """Plans and scores sections. The first one that it scores carries what preparing and loading cost."""
+
+    def __init__(self, prepared: Prepared, clock: Clock, *, device: str, batch_tokens: int, fresh: bool) -> None:
+        from icl.engine.hf import HFEngine
+
+        spec = prepared.resolved.spec
+        keep_freed_memory()
+        with clock.phase("load"):
+            self.loaded = load_model(prepared.source, spec.dtype, device, spec.device_map)
+            self.inner = HFEngine(self.loaded.model, self.loaded.tokenizer, batch_tokens)
+        self.prepared, self.clock, self.device = prepared, clock, device
+        self.environment = environment_of(prepared, self.inner, device)
+        identity = identity_of(prepared, self.inner, self.environment)
+        self.engine = StoredEngine(self.inner, ScoreStore(store_path()), identity, clock, fresh=fresh)
+        self.planner = planner_of(prepared, self.engine, self.loaded.context_window, self.loaded.tokenizer)
+        self._choosers: dict[Any, Chooser] = {}
+        self._counted = (Work(), dict[str, float]())
+        """Work and seconds that have been charged to a section so far."""
+
+    def planned(self, sections: Sequence[Section]) -> Iterator[tuple[Section, list[Item]]]:
+        """Each section with its items. The next is planned while the caller scores the one before, unless planning needs the engine."""
+        if isinstance(self.planner.selector, KNNSelector):
+            for section in sections:
+                with self.clock.phase("plan"):
+                    items = self._items(section)
+                yield section, items
+            return
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            coming = [pool.submit(self._items, section) for section in sections[:1]]
+            for number, section in enumerate(sections):
+                with self.clock.phase("plan"):
+                    items = coming.pop().result()
+                coming = [pool.submit(self._items, later) for later in sections[number + 1 : number + 2]]
+                yield section, items
+
+    def _items(self, section: Section) -> list[Item]:
+        episode, (support, queries) = self.prepared.episodes[section.episode], self.prepared.pairs[section.episode]
+        pool = (episode.support_split, episode.support, episode.labels)
+        if pool not in self._choosers:
+            self._choosers[pool] = self.planner.selector.over(support, episode.labels)
+        asked = queries[section.start : section.stop]
+        return list(self.planner.items(episode, self._choosers[pool], support, asked, first=section.number == 0))
+
+    def score(self, section: Section, items: Sequence[Item], progress: Progress) -> tuple[dict[str, Rows], dict[str, Any]]:
+        """The rows of a section's tables, and what it cost. Raises IclError for a score that is not a finite number."""
+        episode = self.prepared.episodes[section.episode].id
+        tables = score_section(episode, items, self.prepared.task, self.engine, progress)
+        return tables, self._cost()
+
+    def _cost(self) -> dict[str, Any]:
+        """What was added since the last section."""
+        work, (before, spent) = self.engine.work, self._counted
+        added = Work(*(getattr(work, name) - getattr(before, name) for name in Work.__dataclass_fields__))
+        seconds = {name: value - spent.get(name, 0.0) for name, value in self.clock.seconds.items()}
+        self._counted = (replace(work), dict(self.clock.seconds))
+        return {
+            "tokens_unique": added.tokens_unique,
+            "tokens_total": added.tokens_total,
+            "flops": forward_flops(self.loaded.model, added),
+            "spans_reused": added.spans_reused,
+            "seconds": seconds,
+            "peak_memory_bytes": peak_memory_bytes(self.device),
+        }
+
+
+def identity_of(prepared: Prepared, engine: Any, environment: dict[str, Any]) -> Identity:
+    """What the score store keeps scores apart by, besides the tokens."""
+    spec = prepared.resolved.spec
+    device = environment["device_name"] if spec.device.startswith("cuda") else "cpu"
+    packages = environment["packages"]
+    versions = f"engine {engine.VERSION}, torch {packages['torch']}, transformers {packages['transformers']}"
+    trusted = " with the model's own code" if spec.trust_remote_code else ""
+    return Identity(prepared.source.fingerprint, spec.dtype, device, f"hf {engine.path}{trusted}", versions)
+
+
+def planner_of(prepared: Prepared, engine: Engine, window: int, tokenizer: Any) -> Planner:
+    """What makes the items of a run's episodes."""
+    spec = prepared.resolved.spec
+    chat = chat_renderer(tokenizer) if spec.chat else None
+
+    @cache
+    def builder(labels: tuple[str, ...]) -> PromptBuilder:
+        return PromptBuilder(prepared.template, with_labels(prepared.task, labels), chat)
+
+    needs = {get_calibrator(name).needs for name in spec.calibration}
+    return Planner(
+        spec=spec,
+        task=prepared.task,
+        builder=builder,
+        encoder=Encoder(tokenizer),
+        window=window,
+        selector=make_selector(spec.selector, Embedder(engine, tokenizer, window)),
+        parts=frozenset(part for part in FREE_PARTS if part in needs),
+        generate=prepared.task.kind == "generation",
+    )
+
+
+def environment_of(prepared: Prepared, engine: Any, device: str) -> dict[str, Any]:
+    """As `environment.json` holds it."""
+    spec, task, source = prepared.resolved.spec, prepared.task, prepared.source
+    return {
+        **describe(device, spec.dtype),
+        "engine": {"back_end": "hf", "path": engine.path, "notes": engine.notes},
+        "model": {"name": source.name, "fingerprint": source.fingerprint, "description": source.description, "notes": list(source.notes)},
+        "template": {"name": prepared.template.name, "sha256": prepared.template.sha256},
+        "data": {"fingerprint": task.fingerprint, "source": task.source, "licence": task.licence, "dropped": dict(task.dropped)},
+        "run": {
+            "task": task.name,
+            "kind": task.kind,
+            "labels": list(prepared.labels),
+            "metrics": list(task.metrics),
+            "model": spec.model,
+            "n_episodes": len(prepared.episodes),
+            "n_queries": len(prepared.episodes[0].query),
+            "split": prepared.episodes[0].query_split,
+            "episodes": "drawn" if prepared.drawn else "of a file",
+        },
+    }
