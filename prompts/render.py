@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -79,6 +80,6 @@ def _choices(texts: Sequence[str]) -> dict[str, list[str]]:
 
 
 def _line(error: Exception) -> str:
-    """What an error says, in one line of bearable length."""
-    text = " ".join(str(error).split()) or type(error).__name__
+    """What an error says: one line of bearable length, without addresses in memory."""
+    text = " ".join(re.sub(r" at 0x[0-9a-fA-F]+", "", str(error)).split()) or type(error).__name__
     return text if len(text) <= MAX_MESSAGE else text[:MAX_MESSAGE] + "…"

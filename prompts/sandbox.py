@@ -27,7 +27,9 @@ from prompts.language import FILTERS, GLOBALS, METHODS, TESTS, describe, text
 BUDGET = 5_000_000
 """What a rendered block may cost."""
 OPERATION = 10
-"""What an operation costs besides the characters and elements of its value."""
+"""What an operation costs besides its value: a character of a text costs one."""
+ELEMENT = 4
+"""What an element of a list costs."""
 INCLUSION = 2_000
 """What it costs to start an included file."""
 MAX_NUMBER = 10**18
@@ -60,18 +62,20 @@ class Meter:
         return value
 
     def _size(self, value: Any) -> int:
-        """Characters and elements of the whole value, seen as a tree. Stops as soon as it is more than what is left."""
+        """Cost of the whole value, seen as a tree. Stops as soon as it is more than what is left."""
         size, waiting = 0, [value]
         while waiting and size <= self.left:
             item = waiting.pop()
             kind = type(item)
-            if kind is str or kind is range:
+            if kind is str:
                 size += len(item)
+            elif kind is range:
+                size += ELEMENT * len(item)
             elif kind is list or kind is tuple:
-                size += len(item)
+                size += ELEMENT * len(item)
                 waiting.extend(item)
             elif kind is dict:
-                size += len(item)
+                size += ELEMENT * len(item)
                 waiting.extend(item)
                 waiting.extend(item.values())
             elif kind is int and abs(item) > MAX_NUMBER:

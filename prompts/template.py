@@ -37,7 +37,11 @@ def load_template(name_or_path: str | Path) -> Template:
     text = str(name_or_path)
     if text.endswith(".jinja") or "/" in text or isinstance(name_or_path, Path):
         path = Path(name_or_path)
-        if not path.is_file():
+        try:
+            found = path.is_file()
+        except OSError as error:
+            raise IclError(f"{path}: the template cannot be read ({error.strerror})") from error
+        if not found:
             raise IclError(f"a template must be a file that exists, but there is no {path}")
     else:
         path = LIBRARY / f"{text}.jinja"

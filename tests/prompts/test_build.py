@@ -121,7 +121,9 @@ def test_letters_that_the_prompt_does_not_explain_are_refused(kind: str, body: s
 
 
 def test_letters_may_be_explained_in_the_templates_own_words() -> None:
-    check_fit(lettered("{% block instruction %}negative (A) or positive (B)?{% endblock %}{% block query %}{{ text }}{% endblock %}"), make_task())
+    check_fit(
+        lettered("{% block instruction %}negative (A) or positive (B)?{% endblock %}{% block query %}{{ text }}{% endblock %}"), make_task()
+    )
 
 
 def test_letters_do_not_answer_a_generation_task() -> None:
@@ -172,4 +174,3 @@ def test_chat_turns(system: bool, start: str) -> None:
     assert prompt.text == expected
     assert prompt.text[slice(*prompt.span)] == "positive"
     assert prompt.add_special_tokens is False
-

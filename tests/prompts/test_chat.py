@@ -82,7 +82,9 @@ def test_a_refused_system_turn_goes_to_the_head_of_the_first_user_turn(tiny_toke
         assert chat_renderer(with_template(tiny_tokenizer, source))(MESSAGES) == "<user>Be brief.\n\n2 + 2?<assistant>"
 
 
-@pytest.mark.parametrize("source", ["{{ raise_exception('only one\nturn') }}", "{{ messages[7].content }}", "{{ 1 / 0 }}" + "{{ 'a' + 1 }}", "{% if %}"])
+@pytest.mark.parametrize(
+    "source", ["{{ raise_exception('only one\nturn') }}", "{{ messages[7].content }}", "{{ 1 / 0 }}" + "{{ 'a' + 1 }}", "{% if %}"]
+)
 def test_a_chat_template_that_fails_is_one_line(tiny_tokenizer: Any, source: str) -> None:
     with pytest.raises(IclError, match="does not take these turns") as caught:
         chat_renderer(with_template(tiny_tokenizer, source))(MESSAGES)

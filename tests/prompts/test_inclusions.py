@@ -86,7 +86,9 @@ def test_an_imported_counter_begins_anew_for_every_item(tmp_path: Path) -> None:
 
 
 def test_fields_of_an_included_file_are_needed_of_the_task(tmp_path: Path) -> None:
-    file = write(tmp_path, mine="{% block query %}{% for w in [1] %}{% include 'a.jinja' %}{% endfor %}{% endblock %}", a="{{ w }}{{ passage }}")
+    file = write(
+        tmp_path, mine="{% block query %}{% for w in [1] %}{% include 'a.jinja' %}{% endfor %}{% endblock %}", a="{{ w }}{{ passage }}"
+    )
     template = load_template(file)
     assert template.fields == ("passage",)
     task = Task(
@@ -124,7 +126,10 @@ def test_what_an_inclusion_must_not_be(tmp_path: Path, files: dict[str, str], me
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["/etc/passwd", "../secret.jinja", "sub/../../secret.jinja", "link.jinja", "linked/secret.jinja", "sub", "", ".", "a" * 5000, "\\0"])
+@pytest.mark.parametrize(
+    "name",
+    ["/etc/passwd", "../secret.jinja", "sub/../../secret.jinja", "link.jinja", "linked/secret.jinja", "sub", "", ".", "a" * 5000, "\\0"],
+)
 def test_nothing_outside_of_the_templates_directory_is_read(tmp_path: Path, name: str) -> None:
     own = tmp_path / "own"
     (own / "sub").mkdir(parents=True)

@@ -58,10 +58,16 @@ def test_a_macro_for_the_demonstration_may_use_the_answer() -> None:
     ("source", "message"),
     [
         ("{% block qery %}{% endblock %}", "mine:1: unknown block 'qery': did you mean query?"),
-        ("stray{% block query %}{{ a }}{% endblock %}", "mine:1: only macros, imports and 'set' stand outside; text must stand inside a block"),
+        (
+            "stray{% block query %}{{ a }}{% endblock %}",
+            "mine:1: only macros, imports and 'set' stand outside; text must stand inside a block",
+        ),
         ("{% if a %}{% block query %}{{ a }}{% endblock %}{% endif %}", "mine:1: only macros, imports and 'set' stand outside"),
         ("{% block query %}{{ a }}{% endblock %}\n{% block query %}{{ b }}{% endblock %}", "mine:2: block 'query' stands twice"),
-        ("{% block query %}{{ a }}\n{% block separator %}{% endblock %}{% endblock %}", "mine:2: block 'separator' must not stand inside block 'query'"),
+        (
+            "{% block query %}{{ a }}\n{% block separator %}{% endblock %}{% endblock %}",
+            "mine:2: block 'separator' must not stand inside block 'query'",
+        ),
         ("---\nkinds: [x]\n---\n{% block query %}{{ a }}{% endblock %}", "front matter, key 'kinds.0'"),
         ("---\nkinds: []\n---\n{% block query %}{{ a }}{% endblock %}", "front matter, key 'kinds'"),
         ("---\nkindz: []\n---\n{% block query %}{{ a }}{% endblock %}", "front matter, key 'kindz'"),
@@ -78,9 +84,15 @@ def test_a_macro_for_the_demonstration_may_use_the_answer() -> None:
         ("{% block query %}{{ text | nofilter }}{% endblock %}", "unknown filter 'nofilter'"),
         ("{% block query %}{{ text is notest }}{% endblock %}", "unknown test 'notest'"),
         ("{% block query %}{{ answer }}{% endblock %}", "'answer', which exists in 'demonstration' only"),
-        ("{% macro m() %}{{ answer }}{% endmacro %}{% block query %}{{ m() }}{% endblock %}", "'answer', which exists in 'demonstration' only"),
+        (
+            "{% macro m() %}{{ answer }}{% endmacro %}{% block query %}{{ m() }}{% endblock %}",
+            "'answer', which exists in 'demonstration' only",
+        ),
         ("{% extends 'x' %}{% block query %}{{ a }}{% endblock %}", "'extends' is not supported"),
-        ("{% block query %}{{ a }}{% for i in [1] %}" + "{% for i in [1] %}" * 30 + "{% endfor %}" * 31 + "{% endblock %}", "too many statically nested blocks"),
+        (
+            "{% block query %}{{ a }}{% for i in [1] %}" + "{% for i in [1] %}" * 30 + "{% endfor %}" * 31 + "{% endblock %}",
+            "too many statically nested blocks",
+        ),
         ("{% block query %}{{ a + " + "(" * 2000 + "1" + ")" * 2000 + " }}{% endblock %}", "nested too deeply"),
         ("{% block query %}{{ a }}{{ " + "9" * 5000 + " }}{% endblock %}", "not a valid template: Exceeds the limit"),
         ("{% macro m(a, a) %}{% endmacro %}{% block query %}{{ m(text) }}{% endblock %}", "duplicate argument"),
@@ -130,6 +142,8 @@ def test_unknown_templates_suggest_the_nearest_name() -> None:
         load_template("sentiment-plane")
     with pytest.raises(IclError, match="must be a file that exists"):
         load_template("nowhere/mine.jinja")
+    with pytest.raises(IclError, match="cannot be read"):
+        load_template("a" * 5000 + ".jinja")
 
 
 def test_files_that_are_no_text_are_refused(tmp_path: Path) -> None:
