@@ -21,6 +21,8 @@ BLOCKS = ("instruction", "query", "demonstration", "separator")
 SHARED = (nodes.Macro, nodes.Assign, nodes.AssignBlock, nodes.Import, nodes.FromImport)
 """What may stand outside the blocks."""
 INCLUSIONS = (nodes.Include, nodes.Import, nodes.FromImport)
+COUNTERS = frozenset({"namespace", "cycler", "joiner"})
+"""What makes things that change while a block is rendered."""
 RULE = "the same item must give the same text, with work in proportion to it: 'The sandbox' in docs/templates.md lists what there is"
 
 _PARSER = Sandbox({})
@@ -101,8 +103,9 @@ def split_blocks(source: Source) -> dict[str, nodes.Template]:
                 raise TemplateSyntaxError(
                     f"only macros, imports and 'set' stand outside; text must stand inside a block ({known})", node.lineno
                 )
+        needed = {name: _needed(shared, block.body) for name, block in blocks.items()}
         metered(tree)
-        trees = {name: nodes.Template([*_needed(shared, block.body), *block.body], lineno=1) for name, block in blocks.items()}
+        trees = {name: nodes.Template([*needed[name], *block.body], lineno=1) for name, block in blocks.items()}
         for part in trees.values():
             part.set_environment(_PARSER)
     return trees
@@ -118,7 +121,13 @@ def _check_block(node: nodes.Block, before: Mapping[str, nodes.Block]) -> None:
 
 
 def _needed(shared: Sequence[nodes.Node], body: Sequence[nodes.Node]) -> list[nodes.Node]:
-    """Those of the shared definitions that a block's body uses, directly or through each other, in their order."""
+    """Those of the shared definitions that a block's body uses, directly or through each other, in their order.
+
+    A setting that calls a macro may count something up that others read; then all are kept.
+    """
+    counting = any(isinstance(node, nodes.Import | nodes.FromImport) or _read(node) & COUNTERS for node in shared)
+    if counting and any(_calls(node) for node in shared):
+        return list(shared)
     places: dict[str, list[int]] = {}
     for i, node in enumerate(shared):
         for name in _defined(node):
@@ -133,13 +142,22 @@ def _needed(shared: Sequence[nodes.Node], body: Sequence[nodes.Node]) -> list[no
     return [shared[i] for i in sorted(chosen)]
 
 
+def _calls(node: nodes.Node) -> bool:
+    """Whether evaluating a setting runs something besides its own expression."""
+    if not isinstance(node, nodes.Assign | nodes.AssignBlock):
+        return False
+    calls = [call.node for call in _all(node, nodes.Call)]
+    plain = all(isinstance(callee, nodes.Name) and callee.name in GLOBALS for callee in calls)
+    return not plain or any(True for _ in _all(node, nodes.Include))
+
+
 def names_used(tree: nodes.Template, files: Mapping[str, frozenset[str]]) -> frozenset[str]:
     """Names that a tree looks up without defining them, those of the files that it includes among them (file → its names)."""
     own = meta.find_undeclared_variables(tree)
     included = [file_name(node) for node in _all(tree, INCLUSIONS) if node.with_context]
     shown = {name for file in included for name in files.get(file or "", ())}
     defined = {node.name for node in tree.find_all(nodes.Name) if node.ctx != "load"}
-    return frozenset(own | (shown - defined)) - GLOBALS.keys()
+    return frozenset((own | (shown - defined)) - set(GLOBALS))
 
 
 def _read(node: nodes.Node) -> set[str]:

@@ -23,7 +23,7 @@ LIBRARY = Path(__file__).parent / "library"
 GIVEN = frozenset({"answer", "query", "labels", "choices", "letters", "task"})
 """Names that every template may use besides the input fields: `answer` and `query` in a demonstration only."""
 ANSWER_SIDE = frozenset({"answer", "query"})
-ITEM_SIDE = GIVEN - {"choices"}
+SAME_FOR_ALL = GIVEN - {"choices"}
 """Given names that are the same for every query."""
 
 
@@ -94,5 +94,5 @@ def _check_names(used: dict[str, frozenset[str]], where: str) -> None:
     for block, names in used.items():
         if block != "demonstration" and names & ANSWER_SIDE:
             raise IclError(f"{where}: block '{block}' uses '{min(names & ANSWER_SIDE)}', which exists in 'demonstration' only")
-    if not used["query"] - ITEM_SIDE:
+    if not used["query"] - SAME_FOR_ALL:
         raise IclError(f"{where}: block 'query' must use an input field (such as {{{{ text }}}}), or every query would be the same prompt")

@@ -49,6 +49,14 @@ def test_macros_settings_and_labels_work() -> None:
     assert made.query(QUERY) == "FINE! fin"
 
 
+def test_settings_that_count_are_kept_together() -> None:
+    counter = (
+        "{% set ns = namespace(n=0) %}{% macro up() %}{% set ns.n = ns.n + 1 %}{% endmacro %}{% set _ = up() %}{% set ns.n = ns.n + 10 %}"
+    )
+    made = renderer(counter + "{% block query %}{{ text }}{{ ns.n }}{% endblock %}")
+    assert [made.query(QUERY), made.query(QUERY)] == ["fine11", "fine11"]
+
+
 def test_a_macro_for_the_demonstration_may_use_the_answer() -> None:
     source = "{% macro shown() %}{{ query }} => {{ answer }}{% endmacro %}{% block query %}{{ text }}{% endblock %}{% block demonstration %}{{ shown() }}{% endblock %}"
     assert renderer(source).demonstration(Example("e", {"text": "fine"}, "good"), "good") == "fine => good"
