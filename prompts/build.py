@@ -6,10 +6,12 @@ or collapsed after rendering: what the template wrote is what the model reads.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from prompts.template import Renderer
+from prompts.render import Renderer
+from prompts.template import GIVEN
 from prompts.types import AnswerStyle, Candidate, Prompt, Template
 from tasks.errors import IclError
 from tasks.types import LETTERS, Example, Query, Task
@@ -25,7 +27,7 @@ class Verbalizer:
 
     answer: AnswerStyle
     words: dict[str, str]
-    """Empty unless the task has labels."""
+    """Label → what is written for it, the word or the letter; empty unless the task has labels."""
     targets_are_letters: bool = False
     """Multiple choice: a target is the letter of a choice. Elsewhere a target "C" is just a text."""
 
@@ -48,36 +50,43 @@ class Verbalizer:
 
 
 def make_verbalizer(template: Template, task: Task) -> Verbalizer:
-    """Raises IclError when the template's label words do not name exactly the task's labels."""
+    """How the answers of a task are written. Raises IclError for label words or letters that do not serve it."""
     if task.kind != "classification":
         return Verbalizer(template.answer, {}, targets_are_letters=task.kind == "multiple_choice")
-    if template.answer == "letter":
-        if len(task.labels) > len(LETTERS):
-            raise IclError(
-                f"template '{template.name}' answers with letters, which serve at most {len(LETTERS)} labels, "
-                f"but task '{task.name}' has {len(task.labels)}"
-            )
-        return Verbalizer("letter", dict(zip(task.labels, LETTERS, strict=False)))
-    offered = template.label_words if set(template.label_words) >= set(task.labels) else {}
-    if template.label_words and not offered:
-        missing = sorted(set(task.labels) - set(template.label_words))
+    words = label_words(template, task)
+    if template.answer != "letter":
+        return Verbalizer("word", words)
+    if len(task.labels) > len(LETTERS):
+        raise IclError(
+            f"template '{template.name}' answers with letters, which serve at most {len(LETTERS)} labels, "
+            f"but task '{task.name}' has {len(task.labels)}"
+        )
+    return Verbalizer("letter", dict(zip(task.labels, LETTERS, strict=False)))
+
+
+def label_words(template: Template, task: Task) -> dict[str, str]:
+    """Label → word, the template's where it has its own. Raises IclError when they do not name exactly the task's labels."""
+    missing = [label for label in task.labels if label not in template.label_words]
+    if template.label_words and missing:
         raise IclError(f"template '{template.name}' gives label words, but none for {', '.join(missing)} of task '{task.name}'")
-    words = {label: offered.get(label, task.label_words[label]) for label in task.labels}
+    words = {label: template.label_words.get(label, task.label_words[label]) for label in task.labels}
     if len(set(words.values())) != len(words):
         raise IclError(f"label words must differ, but those of task '{task.name}' are {', '.join(words.values())}")
-    return Verbalizer("word", words)
+    return words
 
 
 class PromptBuilder:
     """Writes the prompts of one task through one template; `chat` turns demonstrations into turns of a conversation."""
 
     def __init__(self, template: Template, task: Task, chat: ApplyChat | None = None) -> None:
-        check_fit(template, task)
+        _check_needs(template, task)
         self.template = template
         self.task = task
         self.chat = chat
         self.verbalizer = make_verbalizer(template, task)
-        labels = tuple(self.verbalizer.words.values())
+        labels = tuple(label_words(template, task).values())
+        if template.answer == "letter":
+            _check_letters(template, task, labels)
         self._last: tuple[tuple[tuple[str, str], ...], str] | None = None
         """Demonstrations (ids and answers) and how they are written."""
         self.renderer = Renderer(template, task={"name": task.name, "description": task.description}, labels=labels)
@@ -125,11 +134,16 @@ class PromptBuilder:
 
 
 def check_fit(template: Template, task: Task) -> None:
-    """Raises IclError when the template does not serve the task's kind or needs a field that the task lacks."""
+    """Raises IclError for whatever can be seen to be wrong between a template and a task before the first item."""
+    PromptBuilder(template, task)
+
+
+def _check_needs(template: Template, task: Task) -> None:
+    """The task's kind and fields are those that the template serves."""
     if task.kind not in template.kinds:
+        other = f"; the task's own default is '{task.default_template}'" if template.name != task.default_template else ""
         raise IclError(
-            f"template '{template.name}' serves {', '.join(template.kinds)}, but task '{task.name}' is of kind {task.kind}; "
-            f"the task's own default is '{task.default_template}'"
+            f"template '{template.name}' serves {', '.join(template.kinds)}, but task '{task.name}' is of kind {task.kind}{other}"
         )
     missing = [name for name in template.fields if name not in task.fields]
     if missing:
@@ -137,3 +151,32 @@ def check_fit(template: Template, task: Task) -> None:
             f"template '{template.name}' needs the field{'s' if len(missing) > 1 else ''} {', '.join(missing)}, "
             f"but task '{task.name}' has {', '.join(task.fields)}"
         )
+    used = frozenset().union(*template.used.values())
+    hidden = sorted(used & GIVEN & set(task.fields))
+    if hidden:
+        raise IclError(
+            f"task '{task.name}' has a field '{hidden[0]}', but in a template '{hidden[0]}' means something else; "
+            "give the field another name in the card's inputs"
+        )
+
+
+def _check_letters(template: Template, task: Task, words: Sequence[str]) -> None:
+    """An answer "A" means something only where the prompt says what A is."""
+    if task.kind not in ("classification", "multiple_choice"):
+        raise IclError(
+            f"template '{template.name}' answers with letters, but task '{task.name}' of kind {task.kind} is answered with a text"
+        )
+    seen = template.used["query"] | template.used.get("instruction", frozenset())
+    listed = "letters" in seen and bool(seen & {"choices", "labels"}) if words else "choices" in template.used["query"]
+    written_out = bool(words) and all(_names_letter(template.body, *pair) for pair in zip(LETTERS, words, strict=False))
+    if not listed and not written_out:
+        raise IclError(
+            f"template '{template.name}' answers with letters, but its prompt never says what they stand for; list them in 'query' or "
+            "'instruction', such as {% for choice in choices %}{{ letters[loop.index0] }}. {{ choice }} {% endfor %}"
+        )
+
+
+def _names_letter(text: str, letter: str, word: str) -> bool:
+    """Whether a text says itself what a letter stands for: "A. word", "A = word", "word (A)"."""
+    between = r"\W{1,4}"
+    return bool(re.search(rf"\b{letter}{between}{re.escape(word)}|{re.escape(word)}{between}{letter}\b", text))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 AnswerStyle = Literal["word", "letter", "text"]
@@ -20,21 +19,23 @@ class Template:
     """The whole file, front matter included."""
     body: str
     """The Jinja part, below the front matter."""
+    inclusions: Mapping[str, str]
+    """Text of every file that it includes or imports, by the name in the inclusion: read with the file, and rendered from here."""
     sha256: str
-    """Of the file's bytes: part of every run's specification."""
+    """Of the file's bytes and those of its inclusions: part of every run's specification."""
     description: str
     kinds: tuple[str, ...]
     """Task kinds that it serves."""
     fields: tuple[str, ...]
     """Input fields that it needs."""
+    used: Mapping[str, frozenset[str]]
+    """Block → the names that it looks up: input fields and given names."""
     answer: AnswerStyle
     answer_prefix: str
     """What stands between the query side and an answer; it belongs to the scored span (a leading space changes the token)."""
     label_words: Mapping[str, str]
     """Label → word, where the template prefers other words than the task's card."""
     licence: str
-    path: Path | None = None
-    """Directory in which the file's own inclusions are looked for; None for a template given as text."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from pathlib import Path
 
 from icl.processes import launched_rank
 from icl.shadow import shadowing_package

@@ -39,6 +39,7 @@ def show(
 
     template = load_template(name)
     if json:
-        print_json({"name": template.name, "sha256": template.sha256, "source": template.source})
+        inclusions = dict(template.inclusions)
+        print_json({"name": template.name, "sha256": template.sha256, "source": template.source, "inclusions": inclusions})
     else:
         print(template.source, end="")

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from icl.cli.options import DataDir, Debug, Json, print_json
+from tasks.errors import IclError
+
+if TYPE_CHECKING:
+    from tasks import Task
 
 app = typer.Typer(help="Tasks: list the library, show one.", no_args_is_help=True)
 
@@ -44,6 +48,7 @@ def show(
     from tasks.load import load_task
 
     found = load_task(task, data_dir)
+    _check_template(found)
     facts = {
         "name": found.name,
         "kind": found.kind,
@@ -72,3 +77,13 @@ def show(
             print(f"{key:12} {value}")
     for example in facts["examples"]:
         print(f"example      {example}")
+
+
+def _check_template(task: Task) -> None:
+    """Raises IclError when the card names a template that does not exist or does not serve the task."""
+    from prompts import check_fit, load_template
+
+    try:
+        check_fit(load_template(task.default_template), task)
+    except IclError as error:
+        raise IclError(f"the card of task '{task.name}' names a template that does not serve it: {error}") from error

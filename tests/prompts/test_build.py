@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from prompts import PromptBuilder, load_template, parse_template
+from prompts import PromptBuilder, check_fit, load_template, parse_template
 from prompts.chat import chat_renderer
 from prompts.types import Template
 from tasks.errors import IclError
@@ -80,12 +80,61 @@ def test_a_generated_answer_that_is_a_letter_is_written_as_it_is() -> None:
     assert [(c.label, c.text) for c in candidates] == [("A", "N"), ("B", "O"), ("C", "As"), ("D", "C")]
 
 
+LISTED = "{% for choice in choices %}{{ letters[loop.index0] }}. {{ choice }}\n{% endfor %}"
+
+
+def lettered(body: str, front: str = "answer: letter") -> Template:
+    return parse_template(f"---\n{front}\n---\n{body}", "mine")
+
+
+def test_letters_for_labels_stand_beside_the_label_words() -> None:
+    builder = PromptBuilder(load_template("classify-letters"), make_task())
+    query = Query("q", {"text": "x"})
+    context = "Text: great fun\nA. negative\nB. positive\nLabel: B\n\nText: x\nA. negative\nB. positive\nLabel:"
+    assert [p.text for p in builder.prompts(SHOWN[:1], query, builder.verbalizer.candidates(query))] == [context + " A", context + " B"]
+    own = lettered(
+        "{% block instruction %}" + LISTED + "{% endblock %}{% block query %}{{ text }}{% endblock %}",
+        "answer: letter\nlabel_words: {negative: bad, positive: good}",
+    )
+    assert PromptBuilder(own, make_task()).context([], query) == "A. bad\nB. good\n\n\nx"
+
+
 def test_letters_for_labels_end_at_z() -> None:
-    source = "---\nanswer: letter\n---\n{% block query %}{{ text }}{% endblock %}"
-    builder = PromptBuilder(parse_template(source, "mine"), make_task())
-    assert builder.verbalizer.words == {"negative": "A", "positive": "B"}
+    template = lettered("{% block query %}{{ text }}" + LISTED + "{% endblock %}")
+    assert PromptBuilder(template, make_task()).verbalizer.words == {"negative": "A", "positive": "B"}
     with pytest.raises(IclError, match="at most 26 labels, but task 'toy' has 27"):
-        PromptBuilder(parse_template(source, "mine"), make_task(labels=tuple(f"l{i}" for i in range(27))))
+        PromptBuilder(template, make_task(labels=tuple(f"l{i}" for i in range(27))))
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("classification", "{% block query %}{{ text }}{% endblock %}"),
+        ("classification", "{% block query %}{{ text }} {{ labels | join(', ') }}{% endblock %}"),
+        ("classification", "{% block query %}{{ text }} A. positive{% endblock %}"),
+        ("multiple_choice", "{% block query %}{{ text }}{% endblock %}"),
+    ],
+)
+def test_letters_that_the_prompt_does_not_explain_are_refused(kind: str, body: str) -> None:
+    with pytest.raises(IclError, match="never says what they stand for"):
+        check_fit(lettered(body), make_task(kind, labels=("negative", "positive") if kind == "classification" else ()))
+
+
+def test_letters_may_be_explained_in_the_templates_own_words() -> None:
+    check_fit(
+        lettered("{% block instruction %}negative (A) or positive (B)?{% endblock %}{% block query %}{{ text }}{% endblock %}"), make_task()
+    )
+
+
+def test_letters_do_not_answer_a_generation_task() -> None:
+    with pytest.raises(IclError, match="is answered with a text"):
+        check_fit(lettered("{% block query %}{{ text }}" + LISTED + "{% endblock %}"), make_task("generation", labels=()))
+
+
+def test_a_field_must_not_be_hidden_by_a_given_name() -> None:
+    template = parse_template("{% block query %}{{ text }} {{ labels | join }}{% endblock %}", "mine")
+    with pytest.raises(IclError, match="has a field 'labels', but in a template 'labels' means something else"):
+        check_fit(template, make_task(fields=("text", "labels")))
 
 
 def test_template_and_task_must_fit() -> None:
@@ -102,6 +151,9 @@ class ChatTokenizer:
 
     def __init__(self, system: bool) -> None:
         self.system = system
+
+    def get_chat_template(self) -> str:
+        return self.chat_template
 
     def apply_chat_template(self, messages: list[dict[str, str]], tokenize: bool, add_generation_prompt: bool) -> str:
         from jinja2 import TemplateError
@@ -122,11 +174,3 @@ def test_chat_turns(system: bool, start: str) -> None:
     assert prompt.text == expected
     assert prompt.text[slice(*prompt.span)] == "positive"
     assert prompt.add_special_tokens is False
-
-
-def test_chat_needs_a_chat_template() -> None:
-    class Plain:
-        chat_template = None
-
-    with pytest.raises(IclError, match="leave --chat out"):
-        chat_renderer(Plain())
