@@ -45,7 +45,7 @@ def _run(arguments: list[str]) -> int:
         return _say("an argument must not hold a NUL character")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     if launched_rank():  # of several processes only the first one prints results
-        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - until the process ends
     from icl.cli.app import Interrupted, app
 
     try:

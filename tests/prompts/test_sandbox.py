@@ -167,7 +167,7 @@ BOMBS = [
     "{{ text.strip(range(100000) | join) }}",
 ]
 LIMITED = """
-import json, resource, sys, time
+import json, pathlib, resource, sys, time
 from prompts import parse_template
 from prompts.render import Renderer
 from prompts.sandbox import BUDGET
@@ -181,7 +181,9 @@ for body in json.load(sys.stdin):
         Renderer(template, task={}, labels=()).query(Query("q1", {"text": "fine"}))
     except IclError as error:
         said = str(error)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    # Not ru_maxrss: that begins with the memory of the process that started this one.
+    status = pathlib.Path("/proc/self/status").read_text()
+    peak = int(status.partition("VmHWM:")[2].split()[0]) // 1024
     print(json.dumps([body[:80], said, time.process_time() - start, peak]))
 """
 
