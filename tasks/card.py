@@ -139,7 +139,7 @@ class TaskCard(Strict):
     """Generation: a column with every accepted answer."""
     choices: Annotated[Choices, BeforeValidator(_choices)] | None = None
     distractors: Annotated[int, Field(ge=0, le=25)] = 0
-    """Generation: how many other targets of the demonstration split stand beside the right one when scored as multiple choice."""
+    """Generation: how many answers of other rows of the same split stand beside the right one when scored as multiple choice."""
     labels: Annotated[dict[Text, Text], BeforeValidator(_named)] = Field(default_factory=dict)
     """Label → label word; the i-th label has id i. A list uses the labels as words."""
     label_aliases: dict[Text, Text] = Field(default_factory=dict)

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from tasks.card import METRICS, TEMPLATES, TaskCard
 from tasks.cardfile import load_card
+from tasks.distractors import with_distractors
 from tasks.errors import IclError, unknown_name
-from tasks.rows import examples_of, row_ids, with_distractors
+from tasks.rows import examples_of, row_ids
 from tasks.sources import SOURCES
 from tasks.sources.types import Place, Raw
 from tasks.splits import Parted, part

@@ -188,27 +188,3 @@ def _texts(value: Any) -> list[str]:
     if not isinstance(value, Sequence) or isinstance(value, str | bytes):
         raise DataError(f"a list of texts is needed, but got {value!r}")
     return [_text(item, ("list",)) for item in value]
-
-
-def with_distractors(name: str, roles: Mapping[str, list[Example]], n: int) -> dict[str, list[Example]]:
-    """Gives every example n other targets of the demonstration split as wrong choices, keyed by its id, the same set for all splits.
-
-    No distractor is an accepted answer. Raises DataError when the demonstration split has too few different targets.
-    """
-    if not n:
-        return dict(roles)
-    pool = sorted({example.target for example in roles["demonstration"]})
-    return {role: [_distracted(name, example, pool, n) for example in rows] for role, rows in roles.items()}
-
-
-def _distracted(name: str, example: Example, pool: Sequence[str], n: int) -> Example:
-    accepted = {answer.casefold() for answer in (example.target, *example.answers)}
-    others = [target for target in pool if target.casefold() not in accepted]
-    if len(others) < n:
-        raise DataError(
-            f"task '{name}' needs {n} distractors, but its demonstration split has {len(others)} other targets for {example.id}; "
-            f"set distractors to at most {len(others)}"
-        )
-    drawn = keyed_rng(0, "distractors", name, example.id).choice(len(others), size=n, replace=False)
-    texts = _shuffled([example.target, *(others[int(i)] for i in drawn)], name, example.id)
-    return Example(example.id, example.inputs, example.target, texts, example.answers)

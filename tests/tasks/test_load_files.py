@@ -133,8 +133,8 @@ def test_generation_with_distractors(tmp_path: Path) -> None:
     rows = [{"id": f"w{i}", "input": f"word {i}", "out": f"out {i % 50}", "also": [f"OUT {(i + 1) % 50}"]} for i in range(100)]
     card: dict[str, Any] = {"kind": "generation", "labels": None, "inputs": ["input"], "target": "out", "answers": "also"}
     task = load_task(write_card(tmp_path, rows, distractors=3, **card))
-    targets = set(task.splits["demonstration"].targets)
     for split in task.splits.values():
+        targets = set(split.targets)  # of the same split, so that the context has shown none of the choices, or any of them
         for e in split:
             assert len(set(e.choices)) == 4
             assert e.choices.count(e.target) == 1
@@ -142,7 +142,20 @@ def test_generation_with_distractors(tmp_path: Path) -> None:
             assert set(wrong) <= targets
             assert not {text.casefold() for text in wrong} & {text.casefold() for text in e.answers}
     assert len({e.choices.index(e.target) for e in task.splits["test"]}) == 4
-    assert "distractors" in error(write_card(tmp_path, rows[:12], distractors=9, **card))
+    few = error(write_card(tmp_path, rows[:24], distractors=9, **card))
+    assert "needs 9 distractors, but its split test has" in few
+    assert "set distractors to at most" in few
+
+
+def test_answers_that_rows_share_are_wrong_choices_as_often_as_right_ones(tmp_path: Path) -> None:
+    rows = [{"id": f"w{i}", "input": f"word {i}", "out": "often" if i % 2 else ("rare", "seldom")[i // 2 % 2]} for i in range(900)]
+    card: dict[str, Any] = {"kind": "generation", "labels": None, "inputs": ["input"], "target": "out"}
+    first = load_task(write_card(tmp_path, rows, distractors=1, **card)).splits["test"]
+    wrong = [choice for e in first for choice in e.choices if choice != e.target and e.target != "often"]
+    assert 0.58 < wrong.count("often") / len(wrong) < 0.75  # 1/2 : 1/4 of the rows, not one half as in a draw of different answers
+    again = load_task(write_card(tmp_path, list(reversed(rows)), distractors=1, **card)).splits["test"]
+    assert {e.id: e.choices for e in again} == {e.id: e.choices for e in first}
+    assert "set distractors to at most 2" in error(write_card(tmp_path, rows, distractors=3, **card))
 
 
 def test_answer_pattern_takes_the_last_match_without_separators(tmp_path: Path) -> None:
