@@ -25,7 +25,7 @@ from icl.runs import Draft, Run, is_finished, write_json
 from icl.runs.store import free_directory, read_json
 from icl.runs.tables import join_tables, read_table
 from icl.scoring import score_episode
-from icl.selection import check_selector, make_selector
+from icl.selection import Chooser, check_selector, make_selector
 from icl.spec import ResolvedSpec, RunSpec
 from prompts import PromptBuilder, Template, check_fit, load_template
 from prompts.chat import chat_renderer
@@ -119,6 +119,8 @@ def prepare(spec: RunSpec, data_dir: Path | None, episodes_file: Path | None, ev
     if spec.template:
         load_template(spec.template)  # a wrong name is said before data is fetched
     task = load_task(spec.task, data_dir)
+    for remark in task.remarks:
+        events.note(f"task '{task.name}': {remark}")
     template = load_template(spec.template or task.default_template)
     check_fit(template, task)
     if episodes_file:
@@ -187,16 +189,17 @@ def _score_episodes(prepared: Prepared, draft: Draft, clock: Clock, events: Even
     engine = StoredEngine(inner, ScoreStore(store_path()), _identity(prepared, inner, environment), clock)
     planner = _planner(prepared, engine, loaded.context_window, loaded.tokenizer)
     # The first episode is planned before anything is written: a prompt that does not fit leaves no directory behind.
-    choosers: dict[tuple[str, ...] | None, Any] = {}
+    choosers: dict[Any, Chooser] = {}
     begun = draft.partial.is_dir()
     events.start(len(prepared.episodes), len(prepared.episodes) - len(waiting))
     for i in waiting:
         episode, (support, queries) = prepared.episodes[i], prepared.pairs[i]
         before, start = dict(clock.seconds), replace(engine.work)
         with clock.phase("plan"):
-            if episode.support not in choosers:
-                choosers[episode.support] = planner.chooser(support)
-            items = list(planner.items(episode, choosers[episode.support], support, queries))
+            pool = (episode.support_split, episode.support, episode.labels)
+            if pool not in choosers:
+                choosers[pool] = planner.selector.over(support, episode.labels)
+            items = list(planner.items(episode, choosers[pool], support, queries))
         if not begun:
             draft.begin(prepared.resolved, environment, prepared.episodes)
             begun = True
@@ -251,7 +254,13 @@ def _environment(prepared: Prepared, engine: Any) -> dict[str, Any]:
         "engine": {"back_end": "hf", "path": engine.path, "notes": engine.notes},
         "model": {"name": source.name, "fingerprint": source.fingerprint, "description": source.description, "notes": list(source.notes)},
         "template": {"name": prepared.template.name, "sha256": prepared.template.sha256},
-        "data": {"fingerprint": task.fingerprint, "source": task.source, "licence": task.licence, "dropped": dict(task.dropped)},
+        "data": {
+            "fingerprint": task.fingerprint,
+            "source": task.source,
+            "licence": task.licence,
+            "dropped": dict(task.dropped),
+            "remarks": list(task.remarks),
+        },
         "run": {
             "task": task.name,
             "kind": task.kind,

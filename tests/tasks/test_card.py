@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tasks.card import TaskCard
-from tasks.cardfile import MAX_BYTES, load_card
+from tasks.cardfile import load_card
+from tasks.cardyaml import MAX_BYTES
 from tasks.errors import IclError
 from tasks.load import LIBRARY, library_names
 
@@ -67,7 +68,11 @@ def test_good_card(tmp_path: Path) -> None:
         ("part: 60-100", "part: 50-100", "7: splits must not share rows"),
         ("part: 60-100", "part: 100-60", "9: part must be two percents in rising order"),
         ("demonstration: {from", "test: {from", "9: key 'test' stands twice (first on line 8)"),
-        ("kind: classification", "kind: clasification", "2: kind: input should be 'classification'"),
+        (
+            "kind: classification",
+            "kind: clasification",
+            "2: kind: must be one of classification, multiple_choice, generation (did you mean 'classification'?), but got 'clasification'",
+        ),
         ("  good: good", "  good: bad", "13: labels must have label words that differ"),
         ("  bad: bad\n  good: good", "  bad: bad", "13: labels must list at least two labels"),
         ("  good: good", "  good: yes", "15: good: must be text, but YAML reads an unquoted yes/no"),
@@ -78,7 +83,11 @@ def test_good_card(tmp_path: Path) -> None:
         ),
         ("target: stars\n", "", "1: target is missing"),
         ("target: stars", "target: [", ": not valid YAML"),
-        ("name: reviews", "name: re views", "1: name: string should match pattern"),
+        (
+            "name: reviews",
+            "name: re views",
+            "1: name: must be letters, digits, '.', '_' and '-', and begin with a letter or a digit, but got 're views'",
+        ),
         ("name: reviews", "name: 'a\tb\n", "not valid YAML"),
     ],
 )
@@ -105,7 +114,9 @@ def test_size_is_bounded(tmp_path: Path) -> None:
 
 
 def test_python_tags_are_refused(tmp_path: Path) -> None:
-    assert "1: not valid YAML" in complaint(tmp_path, "name: !!python/object/apply:os.getcwd []\n")
+    assert "1: YAML tags (tag:yaml.org,2002:python/object/apply:os.getcwd) are not allowed" in complaint(
+        tmp_path, "name: !!python/object/apply:os.getcwd []\n"
+    )
 
 
 def test_wrong_encoding_names_the_line(tmp_path: Path) -> None:

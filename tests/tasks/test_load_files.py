@@ -33,7 +33,7 @@ def test_normalise() -> None:
 
 def test_splits_never_straddle(tmp_path: Path) -> None:
     rows = [
-        {"text": variant.format(i), "label": "good"}
+        {"text": variant.format(i), "label": ("bad", "good")[i % 2]}
         for i in range(60)
         for variant in ("number {} is fine", "Number {} is fine!", "number {} IS fine ...")
     ]
@@ -171,7 +171,7 @@ def test_csv_with_quotes_line_breaks_and_mark(tmp_path: Path) -> None:
     with (tmp_path / "data.csv").open("w", encoding="utf-8-sig", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["text", "label"])
-        writer.writerows([f'she said "{i}",\nand left; caf\u00e9', "good"] for i in range(20))
+        writer.writerows([f'she said "{i}",\nand left; caf\u00e9', ("bad", "good")[i % 2]] for i in range(20))
     task = load_task(write_card(tmp_path, [], source={"type": "files", "path": "data.csv"}))
     assert task.splits["demonstration"][0].inputs["text"].endswith(",\nand left; café")
 
@@ -183,7 +183,7 @@ def test_broken_csv_names_line_and_row(tmp_path: Path) -> None:
     (tmp_path / "data.csv").write_text('text,label\n"a,good\n', encoding="utf-8")
     assert "data.csv:2: row 1 is malformed" in error(write_card(tmp_path, [], source=source))
     (tmp_path / "data.csv").write_bytes(b"text,label\na,good\ncaf\xe9,bad\n")
-    assert error(write_card(tmp_path, [], source=source)) == "data.csv:3: must be UTF-8, but byte 0xe9 is not"
+    assert error(write_card(tmp_path, [], source=source)) == "data.csv:3: must be UTF-8, but byte 0xe9 is not; save the file as UTF-8"
     (tmp_path / "data.csv").write_text("", encoding="utf-8")
     assert "the file is empty" in error(write_card(tmp_path, [], source=source))
 
@@ -197,7 +197,7 @@ def test_broken_jsonl_names_the_line(tmp_path: Path) -> None:
 
 
 def test_unicode_line_separators_stay_inside_a_text(tmp_path: Path) -> None:
-    rows = [{"text": f"one\u2028two\x85three {i}", "label": "good"} for i in range(20)]
+    rows = [{"text": f"one\u2028two\x85three {i}", "label": ("bad", "good")[i % 2]} for i in range(20)]
     task = load_task(write_card(tmp_path, rows))
     assert task.splits["demonstration"][0].inputs["text"].startswith("one\u2028two\x85three")
 
