@@ -63,8 +63,8 @@ def _own(source: HubSource, wanted: list[str], away: bool) -> dict[str, Any]:
     from datasets import load_dataset
 
     splits = {name: load_dataset(source.repo, source.config, split=name, revision=source.revision) for name in wanted}
-    for data in splits.values() if away else ():
-        hubcache.check_commit(source, data)
+    for data in splits.values():
+        hubcache.check_commit(source, data, away)
     return splits
 
 
@@ -76,6 +76,8 @@ def _converted(source: HubSource, wanted: list[str], away: bool) -> dict[str, An
         return hubcache.converted(source, wanted)
     files = {name: f"{source.config or 'default'}/{name}/*.parquet" for name in wanted}
     loaded = load_dataset(source.repo, data_files=files, revision=source.revision)
+    for name in wanted:
+        hubcache.check_commit(source, loaded[name], away)
     return {name: loaded[name] for name in wanted}
 
 

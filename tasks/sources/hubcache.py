@@ -32,10 +32,15 @@ def known_commit(source: HubSource) -> str:
     return note.read_text(encoding="ascii").strip() if note.is_file() else ""
 
 
-def check_commit(source: HubSource, data: Any) -> None:
-    """Raises FetchError when the newest prepared copy is of another revision than the card's."""
+def check_commit(source: HubSource, data: Any, away: bool) -> None:
+    """Raises FetchError when what was loaded is of another revision than the card's.
+
+    The library takes the newest prepared copy whenever something goes wrong, not only offline. What cannot be known is refused only
+    where the cache answered for the hub.
+    """
     wanted, found = known_commit(source), commit_of(data)
-    if wanted != found and (wanted or source.revision != "main"):
+    wrong = wanted != found if wanted and found else away and source.revision != "main"
+    if wrong:
         raise FetchError(f"the cache of this machine has commit {found[:12] or 'unknown'}, not {wanted[:12] or source.revision}")
 
 
