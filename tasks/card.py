@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from tasks.cardparts import ChoicesOf, Split, TargetOf
 from tasks.cardsource import Column, FieldName, Line, Name, Source, Strict, Text
@@ -29,6 +29,7 @@ TEMPLATES = {"classification": "classify-plain", "multiple_choice": "qa-cloze", 
 """The template of a card that names none."""
 TAKEN = ("task", "labels", "choices", "letters", "query", "answer")
 """Names that mean something else in a template."""
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 ONLY_GENERATION = ("distractors", "answers", "answer_pattern", "max_new_tokens", "stop")
 
 
@@ -45,6 +46,12 @@ def _named(value: object) -> object:
 
 def _listed(value: object) -> object:
     return [value] if isinstance(value, str) else value
+
+
+def _readable(text: str) -> str:
+    if found := CONTROL.search(text.replace("\n", "").replace("\t", "")):
+        raise ValueError(f"must be plain text, but holds the control character {found.group()!r}")
+    return text
 
 
 class TaskCard(Strict):
@@ -74,7 +81,7 @@ class TaskCard(Strict):
     citation: Line = "not stated"
     related: tuple[Name, ...] = ()
     overlaps: tuple[Name, ...] = ()
-    notes: str = ""
+    notes: Annotated[str, AfterValidator(_readable)] = ""
     answer_pattern: str = ""
     max_new_tokens: Annotated[int, Field(ge=1, le=4096, strict=True)] = 16
     stop: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ("\n",)
@@ -147,7 +154,7 @@ def _label_problems(card: TaskCard) -> Iterator[str]:
     if len(known) < 2:
         yield "labels must list at least two labels"
     for label, word in card.labels.items():
-        if any(not text or text.strip() != text or "\n" in text or "\r" in text for text in (label, word)):
+        if any(not text or text.strip() != text or CONTROL.search(text) for text in (label, word)):
             got = f"{shorten(repr(label))}: {shorten(repr(word))}"
             yield f"labels must be one line without white space around it, but got {got}; a template adds the space before a word"
     if len(set(card.labels.values())) != len(known):

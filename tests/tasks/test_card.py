@@ -144,6 +144,8 @@ SPLITS = GOOD[GOOD.index("splits:") : GOOD.index("inputs:")]
         ("type: files\n  path: reviews.csv", "type: hub\n  repo: /etc", "6: repo: must be a repository's name such as owner/name"),
         ("{from: all, part: 60-100}", "'all[60%:]'", "9: test: must be letters, digits"),
         (SPLITS, "splits: {demonstration: {from: all, part: 0-60}, tset: all}\n", "(did you mean 'test'?), but got 'tset'"),
+        ("description: Is a review good or bad?", 'description: "\\e[2J"', "3: description: must be one line of text that is not empty"),
+        ("labels:", 'notes: "\\e[2J"\nlabels:', r"13: notes: must be plain text, but holds the control character '\x1b'"),
         # What YAML itself allows.
         ("labels:", "notes: !!timestamp foo\nlabels:", "13: YAML tags (tag:yaml.org,2002:timestamp) are not allowed"),
         ("labels:", '"\\e[31mred": 1\nlabels:', r"13: unknown key '\x1b[31mred'"),
