@@ -206,9 +206,10 @@ def _interleaved(
     for label in ways or ("",):
         ids = rows.get(label, [])
         if len(ids) < k:
+            advice = f"ask for K of at most {len(ids)}" if ids else "add some, or take the label out"
             raise IclError(
                 f"K = {k} needs {k} rows of every label, but task '{task.name}' has {len(ids)} in {split}"
-                f"{f' with label {label}' if label else ''}; {f'ask for K of at most {len(ids)}' if ids else 'add some, or take the label out'}"
+                f"{f' with label {label}' if label else ''}; {advice}"
             )
         columns.append(_draw(ids, k, seed, "support", episode, label))
     return tuple(id for shot in zip(*columns, strict=True) for id in shot)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from tasks.card import Role, TaskCard
 from tasks.errors import DataError
-from tasks.normalise import bucket, example_key
+from tasks.normalise import bucket, example_key, telling_keys
 from tasks.types import Example, Kind
 
 KEEPERS: tuple[Role, ...] = ("test", "validation", "demonstration")
@@ -45,11 +45,11 @@ def part(card: TaskCard, splits: Mapping[str, Sequence[Example]], variant: str, 
         for key, example in clean[use.source]:
             if (low, high) != (0, 100) and not low <= bucket(key) < high:
                 continue
-            if key in owner:
-                dropped[f"also in {owner[key]}"] += 1
+            if found := [owner[telling] for telling in telling_keys(example, card.kind) if telling in owner]:
+                dropped[f"also in {found[0]}"] += 1
                 continue
             rows.append(example)
-        owner.update((example_key(example, card.kind), role) for example in rows)
+        owner.update((key, role) for example in rows for key in telling_keys(example, card.kind))
         if not rows:
             raise DataError(
                 f"every split must have rows, but {role} of task '{card.name}' is empty "

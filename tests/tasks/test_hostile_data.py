@@ -205,6 +205,17 @@ def test_a_right_choice_that_is_wrong_too_is_left_out_and_counted(tmp_path: Path
     assert "all.jsonl:5: task 'toy': a choice must not be empty" in message(write_card(tmp_path, rows, **card))
 
 
+def test_a_question_with_other_wrong_choices_is_not_shown_when_it_is_asked(tmp_path: Path) -> None:
+    card: dict[str, Any] = {"kind": "multiple_choice", "labels": None, "inputs": {"question": "q"}, "target": "key", "choices": "options"}
+    asked = [{"id": "t", "q": "Where do snakes live?", "options": ["trees", "turf", "lakes"], "key": "B"}]
+    leak = {"id": "leak", "q": "Where do snakes live", "options": ["rivers", "Turf", "sky"], "key": "B"}
+    other = {"id": "other", "q": "Where do snakes live?", "options": ["rivers", "holes"], "key": "B"}  # another answer: another question
+    rows = {"train": [leak, other, {"id": "x", "q": "And you?", "options": ["a", "b"], "key": "A"}], "test": asked}
+    task = load_task(write_card(tmp_path, rows, splits=GIVEN, **card))
+    assert task.dropped == {"also in test": 1}
+    assert task.splits["demonstration"].ids == ["other", "x"]
+
+
 def test_labels_without_rows(tmp_path: Path) -> None:
     three = {"bad": "bad", "good": "good", "ugly": "ugly"}
     task = load_task(write_card(tmp_path, reviews(40), labels=three))
