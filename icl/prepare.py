@@ -48,6 +48,8 @@ def prepare(spec: RunSpec, data_dir: Path | None, episodes_file: Path | None, ev
     if spec.template:
         load_template(spec.template)  # a wrong name is said before data is fetched
     task = load_task(spec.task, data_dir)
+    for remark in task.remarks:
+        events.note(f"task '{task.name}': {remark}")
     template = load_template(spec.template or task.default_template)
     check_fit(template, task)
     if episodes_file:

@@ -137,7 +137,13 @@ def environment_of(prepared: Prepared, engine: Any, device: str) -> dict[str, An
         "engine": {"back_end": "hf", "path": engine.path, "notes": engine.notes},
         "model": {"name": source.name, "fingerprint": source.fingerprint, "description": source.description, "notes": list(source.notes)},
         "template": {"name": prepared.template.name, "sha256": prepared.template.sha256},
-        "data": {"fingerprint": task.fingerprint, "source": task.source, "licence": task.licence, "dropped": dict(task.dropped)},
+        "data": {
+            "fingerprint": task.fingerprint,
+            "source": task.source,
+            "licence": task.licence,
+            "dropped": dict(task.dropped),
+            "remarks": list(task.remarks),
+        },
         "run": {
             "task": task.name,
             "kind": task.kind,

@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from tasks.cardparts import ChoicesOf, Split, TargetOf
 from tasks.cardsource import Column, FieldName, Line, Name, Source, Strict, Text
+from tasks.errors import shorten
 
 CardKind = Literal["classification", "multiple_choice", "generation"]
 """The kinds that a card can describe so far; `tasks.types.Kind` has room for more."""
@@ -25,102 +27,31 @@ METRICS: dict[str, tuple[str, ...]] = {
 """Metrics that a kind can be measured by; all of them unless the card names some."""
 TEMPLATES = {"classification": "classify-plain", "multiple_choice": "qa-cloze", "generation": "word-plain"}
 """The template of a card that names none."""
-
-
-class Part(Strict):
-    """Rows of one split of the source whose text falls into a range of percents, by the hash of the normalised text."""
-
-    source: Line = Field(alias="from")
-    part: Annotated[str, StringConstraints(pattern=r"^\d{1,3}-\d{1,3}$")] = "0-100"
-
-    @model_validator(mode="after")
-    def _in_order(self) -> Self:
-        start, end = self.bounds
-        if not 0 <= start < end <= 100:
-            raise ValueError(f"part must be two percents in rising order, such as 0-60, but got {self.part}")
-        return self
-
-    @property
-    def bounds(self) -> tuple[int, int]:
-        start, end = self.part.split("-")
-        return int(start), int(end)
-
-
-def _part(value: object) -> object:
-    return {"from": value} if isinstance(value, str) else value
-
-
-PartOf = Annotated[Part, BeforeValidator(_part)]
-
-
-class SplitUse(Strict):
-    """Where a role's rows come from; `mirror` and `hub` differ when the hub repository cuts its data in another way."""
-
-    mirror: PartOf
-    hub: PartOf
-
-    def of(self, variant: str) -> Part:
-        """The part for a variant of the source: only a hub read from the hub itself uses `hub`."""
-        return self.hub if variant == "hub" else self.mirror
-
-
-def _both(value: object) -> object:
-    if isinstance(value, Mapping) and ("mirror" in value or "hub" in value):
-        return value
-    return {"mirror": value, "hub": value}
-
-
-Split = Annotated[SplitUse, BeforeValidator(_both)]
-
-
-class Target(Strict):
-    """The column with the answer; with thresholds, a number that is cut into labels (highest `at_least` first)."""
-
-    field: Column
-    at_least: dict[Text, float] = Field(default_factory=dict)
-    at_most: dict[Text, float] = Field(default_factory=dict)
-    otherwise: Text | None = None
-    """The label between the thresholds; null drops the row."""
-
-    @property
-    def rated(self) -> bool:
-        return bool(self.at_least or self.at_most)
-
-    @model_validator(mode="after")
-    def _apart(self) -> Self:
-        if self.at_least and self.at_most and min(self.at_least.values()) <= max(self.at_most.values()):
-            raise ValueError("every at_least threshold must be above every at_most threshold")
-        if self.otherwise is not None and not self.rated:
-            raise ValueError("'otherwise' needs at_least or at_most")
-        return self
-
-
-def _target(value: object) -> object:
-    return {"field": value} if isinstance(value, str | list) else value
-
-
-class Choices(Strict):
-    """Where the choices stand: a list (`texts`, with their names in `keys`), or the right one and the wrong ones apart."""
-
-    texts: Column | None = None
-    keys: Column | None = None
-    correct: Column | None = None
-    incorrect: Column | None = None
-
-    @model_validator(mode="after")
-    def _one_way(self) -> Self:
-        listed, apart = self.texts is not None, self.correct is not None and self.incorrect is not None
-        if listed == apart or (self.correct is None) != (self.incorrect is None):
-            raise ValueError("give either 'texts' (and 'keys') or both 'correct' and 'incorrect'")
-        return self
-
-
-def _choices(value: object) -> object:
-    return {"texts": value} if isinstance(value, str) else value
+TAKEN = ("task", "labels", "choices", "letters", "query", "answer")
+"""Names that mean something else in a template."""
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+ONLY_GENERATION = ("distractors", "answers", "answer_pattern", "max_new_tokens", "stop")
 
 
 def _named(value: object) -> object:
-    return {name: name for name in value} if isinstance(value, list) else value
+    if not isinstance(value, list):
+        return value
+    twice = sorted({str(name) for name in value if value.count(name) > 1})
+    if twice:
+        raise ValueError(f"must be a list of different names, but {', '.join(twice)} stands twice")
+    if stray := [name for name in value if isinstance(name, list | dict)]:
+        raise ValueError(f"must be a list of names, but got {stray[0]!r}")
+    return {name: name for name in value}
+
+
+def _listed(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+def _readable(text: str) -> str:
+    if found := CONTROL.search(text.replace("\n", "").replace("\t", "")):
+        raise ValueError(f"must be plain text, but holds the control character {found.group()!r}")
+    return text
 
 
 class TaskCard(Strict):
@@ -133,13 +64,13 @@ class TaskCard(Strict):
     splits: dict[Role, Split]
     inputs: Annotated[dict[FieldName, Column], BeforeValidator(_named), Field(min_length=1)]
     """Canonical field name → column path; a list keeps the column names."""
-    target: Annotated[Target, BeforeValidator(_target)] | None = None
+    target: TargetOf | None = None
     """Not needed where `choices` says which one is correct."""
     answers: Column | None = None
     """Generation: a column with every accepted answer."""
-    choices: Annotated[Choices, BeforeValidator(_choices)] | None = None
-    distractors: Annotated[int, Field(ge=0, le=25)] = 0
-    """Generation: how many other targets of the demonstration split stand beside the right one when scored as multiple choice."""
+    choices: ChoicesOf | None = None
+    distractors: Annotated[int, Field(ge=0, le=25, strict=True)] = 0
+    """Generation: how many answers of other rows of the same split stand beside the right one when scored as multiple choice."""
     labels: Annotated[dict[Text, Text], BeforeValidator(_named)] = Field(default_factory=dict)
     """Label → label word; the i-th label has id i. A list uses the labels as words."""
     label_aliases: dict[Text, Text] = Field(default_factory=dict)
@@ -150,13 +81,13 @@ class TaskCard(Strict):
     citation: Line = "not stated"
     related: tuple[Name, ...] = ()
     overlaps: tuple[Name, ...] = ()
-    notes: str = ""
+    notes: Annotated[str, AfterValidator(_readable)] = ""
     answer_pattern: str = ""
-    max_new_tokens: Annotated[int, Field(ge=1, le=4096)] = 16
-    stop: tuple[str, ...] = ("\n",)
+    max_new_tokens: Annotated[int, Field(ge=1, le=4096, strict=True)] = 16
+    stop: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ("\n",)
 
     @model_validator(mode="after")
-    def _fits_kind(self) -> Self:
+    def _fits_together(self) -> Self:
         for problem in _problems(self):
             raise ValueError(problem)
         return self
@@ -166,54 +97,100 @@ class TaskCard(Strict):
         return list(dict.fromkeys(use.of(variant).source for use in self.splits.values()))
 
 
-def _problems(card: TaskCard) -> list[str]:
+def _problems(card: TaskCard) -> Iterator[str]:
     """What the keys of a card say against each other, as sentences that begin with the key."""
-    found: list[str] = []
     if "demonstration" not in card.splits or len(card.splits) < 2:
-        found.append("splits must name the role demonstration and at least one of validation, test")
-    if card.target is None and (card.choices is None or card.choices.correct is None):
-        found.append("target is missing: name the column with the answer")
+        yield "splits must name the role demonstration and at least one of validation, test"
+    yield from _part_problems(card)
+    yield from _input_problems(card)
     if card.kind == "classification":
-        found += _label_problems(card)
+        yield from _label_problems(card)
     elif card.labels or card.label_aliases or (card.target is not None and card.target.rated):
-        found.append(f"labels and thresholds are for kind classification, but the kind is {card.kind}")
-    if (card.choices is not None) != (card.kind == "multiple_choice"):
-        found.append(f"choices must be given for kind multiple_choice and for no other, but the kind is {card.kind}")
-    if card.kind != "generation" and (card.distractors or card.answers or card.answer_pattern):
-        found.append(f"distractors, answers and answer_pattern are for kind generation, but the kind is {card.kind}")
+        yield f"labels and thresholds are for kind classification, but the kind is {card.kind}"
+    yield from _choice_problems(card)
+    yield from _generation_problems(card)
     unknown = [name for name in card.metrics if name not in METRICS[card.kind]]
     if unknown:
-        found.append(f"metrics must be among {', '.join(METRICS[card.kind])}, but got {', '.join(unknown)}")
-    try:
-        if card.answer_pattern and re.compile(card.answer_pattern).groups < 1:
-            found.append("answer_pattern must have a group that holds the answer, such as 'is (\\w+)'")
-    except re.error as error:
-        found.append(f"answer_pattern is not a regular expression: {error}")
-    return found + _part_problems(card)
+        yield f"metrics must be among {', '.join(METRICS[card.kind])}, but got {', '.join(unknown)}"
+    if len(set(card.metrics)) != len(card.metrics):
+        yield f"metrics must differ, but got {', '.join(card.metrics)}"
+    for key, names in {"related": card.related, "overlaps": card.overlaps}.items():
+        if card.name in names:
+            yield f"{key} must name other tasks, but names {card.name} itself"
+    if both := set(card.related) & set(card.overlaps):
+        yield f"related tasks must share no texts with this one, but overlaps names {', '.join(sorted(both))}, too"
 
 
-def _label_problems(card: TaskCard) -> list[str]:
-    known = set(card.labels)
-    if len(known) < 2:
-        return ["labels must list at least two labels"]
-    if len(set(card.labels.values())) != len(known):
-        return ["labels must have label words that differ"]
-    named = [*card.label_aliases.values()]
-    if card.target is not None:
-        named += [*card.target.at_least, *card.target.at_most, *([card.target.otherwise] if card.target.otherwise else [])]
-    stray = [label for label in named if label not in known]
-    return [f"labels must list every label that the card names, but not {', '.join(stray)}"] if stray else []
-
-
-def _part_problems(card: TaskCard) -> list[str]:
+def _part_problems(card: TaskCard) -> Iterator[str]:
     """Two roles must not take the same rows."""
     for variant in ("mirror", "hub"):
         uses = [(role, use.of(variant)) for role, use in card.splits.items()]
         for i, (role, a) in enumerate(uses):
             for other, b in uses[:i]:
                 if a.source == b.source and a.bounds[0] < b.bounds[1] and b.bounds[0] < a.bounds[1]:
-                    return [
+                    yield (
                         f"splits must not share rows, but {other} and {role} both take percents of '{a.source}' ({b.part} and {a.part}); "
                         "write parts such as {from: " + a.source + ", part: 0-60}"
-                    ]
-    return []
+                    )
+                    return
+
+
+def _input_problems(card: TaskCard) -> Iterator[str]:
+    if taken := [name for name in card.inputs if name in TAKEN]:
+        yield f"inputs must not be called {', '.join(taken)}, which means something else in a template; write another name: column"
+    if card.target is None:
+        if card.choices is None or card.choices.correct is None:
+            yield "target is missing: name the column with the answer"
+        columns = (card.choices.correct if card.choices is not None else None) or ()
+    else:
+        columns = (*card.target.field, *(card.answers or ()))
+    for name, paths in card.inputs.items():
+        if shown := [path for path in paths if path in columns]:
+            yield f"inputs must not show the answer, but '{name}' takes the column '{shown[0]}', which holds it"
+
+
+def _label_problems(card: TaskCard) -> Iterator[str]:
+    known = set(card.labels)
+    if len(known) < 2:
+        yield "labels must list at least two labels"
+    for label, word in card.labels.items():
+        if any(not text or text.strip() != text or CONTROL.search(text) for text in (label, word)):
+            got = f"{shorten(repr(label))}: {shorten(repr(word))}"
+            yield f"labels must be one line without white space around it, but got {got}; a template adds the space before a word"
+    if len(set(card.labels.values())) != len(known):
+        yield "labels must have label words that differ"
+    thresholds = card.target.labels if card.target is not None and card.target.rated else []
+    if stray := [label for label in [*card.label_aliases.values(), *thresholds] if label not in known]:
+        yield f"labels must list every label that the card names, but not {', '.join(stray)}"
+    if thresholds and card.label_aliases:
+        yield "label_aliases are for labels that the data names, but the target has thresholds"
+    if thresholds and (never := [label for label in card.labels if label not in thresholds]):
+        yield f"labels must be reached by a threshold each, but none of at_least, at_most, otherwise gives {', '.join(never)}"
+    if both := [alias for alias, label in card.label_aliases.items() if alias in known and alias != label]:
+        yield f"label_aliases must be other spellings, but {', '.join(both)} is a label of its own"
+
+
+def _choice_problems(card: TaskCard) -> Iterator[str]:
+    if card.choices is None and card.kind == "multiple_choice":
+        yield "choices must be given for kind multiple_choice: the column with their texts, or {correct: COLUMN, incorrect: COLUMN}"
+    elif card.choices is not None and card.kind != "multiple_choice":
+        yield f"choices are for kind multiple_choice, but the kind is {card.kind}"
+    elif card.choices is not None and card.choices.correct is not None and card.target is not None:
+        yield "target must be left out where choices name the correct one"
+
+
+def _generation_problems(card: TaskCard) -> Iterator[str]:
+    if card.kind != "generation":
+        if given := [name for name in ONLY_GENERATION if name in card.model_fields_set]:
+            yield f"{given[0]} is for kind generation, but the kind is {card.kind}"
+        return
+    if "" in card.stop:
+        yield "stop must list texts that are not empty; [] means that only max_new_tokens ends an answer"
+    try:
+        if card.answer_pattern and re.compile(card.answer_pattern).groups < 1:
+            yield "answer_pattern must have a group that holds the answer, such as 'is (\\w+)'"
+    except (re.error, RecursionError, OverflowError) as error:
+        yield f"answer_pattern is not a regular expression: {error}"
+    for name in ("answers", "distractors"):
+        if card.answer_pattern and getattr(card, name):
+            yield f"{name} cannot stand beside answer_pattern, which takes the one accepted answer out of the target"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
@@ -14,13 +15,38 @@ def _text(value: object) -> object:
     return str(value) if isinstance(value, int | float) else value
 
 
+LINE = r"^[^\x00-\x1f\x7f]*[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$"
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+FIELD = r"^[a-z][a-z0-9_]*$"
+REPOSITORY = r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?$"
+INSIDE = r"^[^/\\\x00\n\r.][^/\\\x00\n\r]*$"
+REVISION = r"^[A-Za-z0-9][A-Za-z0-9_-]*([./][A-Za-z0-9_-]+)*$"
+PERCENTS = r"^\d{1,3}-\d{1,3}$"
+SHA256 = r"^[0-9a-f]{64}$"
+RULES = {
+    LINE: "must be one line of text that is not empty",
+    NAME: "must be letters, digits, '.', '_' and '-', and begin with a letter or a digit",
+    FIELD: "must be lower-case letters, digits and '_', and begin with a letter",
+    REPOSITORY: "must be a repository's name such as owner/name",
+    INSIDE: "must be a name without slashes",
+    REVISION: "must be a branch, a tag or a commit",
+    PERCENTS: "must be two percents such as 0-60",
+    SHA256: "must be 64 hexadecimal digits",
+}
+"""Pattern → what a complaint says instead of it."""
+
 Text = Annotated[str, BeforeValidator(_text)]
-Line = Annotated[str, StringConstraints(min_length=1, pattern=r"^[^\n\r]*\S[^\n\r]*$")]
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
-FieldName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)]
+Line = Annotated[str, StringConstraints(pattern=LINE)]
+Name = Annotated[str, StringConstraints(pattern=NAME, max_length=100)]
+FieldName = Annotated[str, StringConstraints(pattern=FIELD, max_length=60)]
+
+FORMATS = {".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
+"""Suffix of a file → its format."""
 
 
 def _listed(value: object) -> object:
+    if not isinstance(value, str | list):
+        raise ValueError(f"must be the name of a column or a list of names, but got {value!r}; quote a number")
     return [value] if isinstance(value, str) else value
 
 
@@ -36,10 +62,10 @@ class HubSource(Strict):
     """A repository of the Hugging Face hub, or its copy in a mirror directory."""
 
     type: Literal["hub"]
-    repo: Line
-    config: Line | None = None
-    revision: Line = "main"
-    mirror: Line | None = None
+    repo: Annotated[str, StringConstraints(pattern=REPOSITORY)]
+    config: Annotated[str, StringConstraints(pattern=INSIDE)] | None = None
+    revision: Annotated[str, StringConstraints(pattern=REVISION)] = "main"
+    mirror: Name | None = None
     """Directory name in the mirror; the card's name unless given."""
 
 
@@ -53,12 +79,18 @@ class FilesSource(Strict):
     """Split name → file."""
     format: Literal["csv", "jsonl", "parquet"] | None = None
     """Taken from the file's suffix unless given."""
-    delimiter: Annotated[str, StringConstraints(min_length=1, max_length=1)] = ","
+    delimiter: str | None = None
+    """CSV: one character between the cells; a tab in .tsv files, a comma in others unless given."""
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
         if (self.path is None) == (not self.paths):
             raise ValueError("give either 'path' (one file, the split 'all') or 'paths' (split name: file)")
+        if self.delimiter is not None:
+            if len(self.delimiter) != 1 or self.delimiter in '"\n\r\0':
+                raise ValueError(f'delimiter must be one character, such as ";" or "\\t" (a tab), but got {self.delimiter!r}')
+            if not any((self.format or FORMATS.get(PurePath(file).suffix.lower())) == "csv" for file in self.files().values()):
+                raise ValueError("delimiter is for CSV files, but the card names none; say 'format: csv' if they are, or leave it out")
         return self
 
     def files(self) -> dict[str, str]:
@@ -70,10 +102,10 @@ class PackageSource(Strict):
     """A tab-separated text file inside a source archive of the Python package registry; its rows are the split `all`."""
 
     type: Literal["package"]
-    distribution: Line
-    version: Line
-    filename: Line
-    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    distribution: Name
+    version: Name
+    filename: Name
+    sha256: Annotated[str, StringConstraints(pattern=SHA256)]
     size: Line = ""
     members: tuple[Line, ...] = Field(min_length=1)
     """The way in: the last is the text file, the ones before it are archives inside each other."""

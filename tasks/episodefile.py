@@ -68,15 +68,18 @@ def write_episodes(path: Path, episodes: Sequence[Episode]) -> None:
 def read_episodes(path: Path) -> list[Episode]:
     """Raises DataError naming file and line for anything that is not an episode, and for a file without any."""
     try:
-        text = path.read_bytes().decode("utf-8")
+        text = path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
         raise IclError(f"{path}: there is no such file") from None
     except OSError as error:
         raise IclError(f"{path}: cannot be read ({error.strerror})") from error
-    except UnicodeDecodeError:
-        raise DataError(f"{path}: an episodes file must be UTF-8") from None
+    except UnicodeDecodeError as error:
+        at = error.object[: error.start].count(b"\n") + 1
+        raise DataError(f"{path}:{at}: an episodes file must be UTF-8, but byte 0x{error.object[error.start]:02x} is not") from None
     episodes: list[Episode] = []
     first: dict[str, int] = {}
+    shown: dict[str, int] = {}
+    asked: dict[str, int] = {}
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
@@ -84,6 +87,14 @@ def read_episodes(path: Path) -> list[Episode]:
         if episode.id in first:
             raise DataError(f"{path}:{number}: episode ids must differ, but {episode.id} stands on line {first[episode.id]} already")
         first[episode.id] = number
+        shown.setdefault(episode.support_split, number)
+        asked.setdefault(episode.query_split, number)
+        for split in shown.keys() & asked.keys():
+            # Also for listed rows, and across lines: what one episode shows, another may ask.
+            raise DataError(
+                f"{path}:{number}: demonstrations would come from the evaluated rows: '{split}' is the support_split of line "
+                f"{shown[split]} and the query_split of line {asked[split]}; no split may be both in one file"
+            )
         episodes.append(episode)
     if not episodes:
         raise DataError(f"{path}: an episodes file must have at least one line")
@@ -99,8 +110,8 @@ def _episode(line: str, place: str) -> Episode:
         raise DataError(f"{place}: not an episode: {f'{where}: ' if where else ''}{detail['msg']}") from None
     if not found.query:
         raise DataError(f"{place}: an episode must have at least one query")
-    if found.support is not None and found.support_split == found.query_split and set(found.support) & set(found.query):
-        raise DataError(f"{place}: support and query must be disjoint, but share {sorted(set(found.support) & set(found.query))[0]}")
+    if len(set(found.labels)) != len(found.labels):
+        raise DataError(f"{place}: labels in play must differ, but got {', '.join(found.labels)}")
     return Episode(
         id=found.id,
         task=found.task,

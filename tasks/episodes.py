@@ -66,6 +66,8 @@ def sample_kshot(
     _check_disjoint(task, split_query, split_support)
     if not k_shot or min(k_shot) < 1:
         raise IclError(f"every K must be at least 1, but got {', '.join(map(str, k_shot)) or 'none'}")
+    if n_way is not None and len(task.labels) < 2:
+        raise IclError(f"n_way needs a task with labels, but '{task.name}' has none; leave it out")
     if n_way is not None and not 2 <= n_way <= len(task.labels):
         raise IclError(f"n_way must be 2 to {len(task.labels)}, the labels of task '{task.name}', but got {n_way}")
     support_rows, query_rows = _by_label(task, split_support), _by_label(task, split_query)
@@ -219,9 +221,10 @@ def _interleaved(
     for label in ways or ("",):
         ids = rows.get(label, [])
         if len(ids) < k:
+            advice = f"ask for K of at most {len(ids)}" if ids else "add some, or take the label out"
             raise IclError(
                 f"K = {k} needs {k} rows of every label, but task '{task.name}' has {len(ids)} in {split}"
-                f"{f' with label {label}' if label else ''}; ask for K of at most {len(ids)}"
+                f"{f' with label {label}' if label else ''}; {advice}"
             )
         columns.append(_draw(ids, k, seed, "support", episode, label))
     return tuple(id for shot in zip(*columns, strict=True) for id in shot)

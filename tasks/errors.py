@@ -33,3 +33,9 @@ def unknown_name(what: str, name: str, known: Iterable[str], hint: str = "") -> 
     else:
         advice = f"{len(names)} are known"
     return IclError(f"unknown {what} '{name}': {advice}{' ' + hint if hint else ''}")
+
+
+def shorten(text: str, most: int = 60) -> str:
+    """The beginning of a text that a message quotes: a value may be a megabyte, or hold characters that steer a terminal."""
+    shown = "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text[:most])
+    return shown if len(text) <= most else f"{shown}…"

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from tasks.card import METRICS, TEMPLATES, TaskCard
 from tasks.cardfile import load_card
+from tasks.coverage import label_remarks
+from tasks.distractors import with_distractors
 from tasks.errors import IclError, unknown_name
-from tasks.rows import examples_of, row_ids, with_distractors
+from tasks.rows import examples_of, row_ids
 from tasks.sources import SOURCES
 from tasks.sources.types import Place, Raw
 from tasks.splits import Parted, part
@@ -36,17 +38,17 @@ def find_card(name_or_path: str | Path) -> Path:
     separators = [os.sep, *([os.altsep] if os.altsep else [])]
     if isinstance(name_or_path, Path) or name.endswith((".yaml", ".yml")) or any(mark in name for mark in separators):
         path = Path(name_or_path).expanduser()
-        if not path.is_file():
-            raise IclError(f"a task must be a name of the library or a card's file, but there is no file {path}")
+        try:
+            there, file = path.exists(), path.is_file()
+        except (OSError, ValueError) as error:
+            raise IclError(f"a task must be a name of the library or a card's file, but {path} cannot be read ({error})") from None
+        if not file:
+            found = f"{path} is no file" if there else f"there is no file {path}"
+            raise IclError(f"a task must be a name of the library or a card's file, but {found}")
         return path
     if name not in library_names():
         raise unknown_name("task", name, library_names(), "('icl tasks list' shows them; a card of your own: its path, ending in .yaml)")
     return LIBRARY / f"{name}.yaml"
-
-
-def card_text(name_or_path: str | Path) -> str:
-    """The card as it is written."""
-    return find_card(name_or_path).read_text(encoding="utf-8")
 
 
 def load_task(name_or_path: str | Path, data_dir: Path | None = None) -> Task:
@@ -60,8 +62,7 @@ def load_task(name_or_path: str | Path, data_dir: Path | None = None) -> Task:
     raw = SOURCES[card.source.type].read(card, Place(path.resolve().parent, _mirror(data_dir)))
     parted = _examples(card, raw)
     roles = with_distractors(card.name, parted.roles, card.distractors)
-    fingerprint = _fingerprint(path.read_bytes(), roles)
-    return _task(card, raw.origin, roles, parted.dropped, fingerprint)
+    return _task(card, raw.origin, roles, parted.dropped, label_remarks(card, roles))
 
 
 def _mirror(data_dir: Path | None) -> Path | None:
@@ -86,22 +87,36 @@ def _examples(card: TaskCard, raw: Raw) -> Parted:
                 left_out[found] += 1
             else:
                 kept.append(found)
-    parted = part(card, splits, raw.variant)
-    return Parted(parted.roles, dict(sorted({**parted.dropped, **left_out}.items())))
+    return part(card, splits, raw.variant, left_out)
 
 
-def _fingerprint(card: bytes, roles: Mapping[str, Sequence[Example]]) -> str:
-    """sha256 over the card's bytes and every example as canonical JSON."""
-    digest = hashlib.sha256(card)
+def _fingerprint(card: TaskCard, roles: Mapping[str, Sequence[Example]]) -> str:
+    """sha256 over every example and what a prompt or a score can see of the card, as canonical JSON.
+
+    Comments, quotes, names of columns and files, the licence: none of them makes other data. A template has a fingerprint of its own.
+    """
+    said: list[Any] = [
+        card.name,
+        card.kind,
+        card.description,
+        list(card.inputs),
+        list(card.labels.items()),
+        card.metrics or METRICS[card.kind],
+    ]
+    if card.kind == "generation":
+        said += [card.max_new_tokens, card.stop, card.answer_pattern]
+    digest = hashlib.sha256(_canonical(said))
     for role in sorted(roles):
         for e in roles[role]:
-            item = [role, e.id, dict(e.inputs), e.target, e.choices, e.answers]
-            line = json.dumps(item, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
-            digest.update(b"\n" + line.encode("ascii"))
+            digest.update(b"\n" + _canonical([role, e.id, dict(e.inputs), e.target, e.choices, e.answers]))
     return digest.hexdigest()
 
 
-def _task(card: TaskCard, origin: str, roles: Mapping[str, list[Example]], dropped: Mapping[str, int], fingerprint: str) -> Task:
+def _canonical(value: Any) -> bytes:
+    return json.dumps(value, sort_keys=True, ensure_ascii=True, separators=(",", ":")).encode("ascii")
+
+
+def _task(card: TaskCard, origin: str, roles: Mapping[str, list[Example]], dropped: Mapping[str, int], remarks: tuple[str, ...]) -> Task:
     return Task(
         name=card.name,
         kind=card.kind,
@@ -115,7 +130,7 @@ def _task(card: TaskCard, origin: str, roles: Mapping[str, list[Example]], dropp
         licence=card.licence,
         citation=card.citation,
         source=origin,
-        fingerprint=fingerprint,
+        fingerprint=_fingerprint(card, roles),
         notes=card.notes,
         related=card.related,
         overlaps=card.overlaps,
@@ -123,6 +138,7 @@ def _task(card: TaskCard, origin: str, roles: Mapping[str, list[Example]], dropp
         stop=card.stop if card.kind == "generation" else (),
         answer_pattern=card.answer_pattern,
         dropped=dropped,
+        remarks=remarks,
     )
 
 

@@ -12,7 +12,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 
-from tasks.types import Example, Kind
+from tasks.types import LETTERS, Example, Kind
 
 
 class _Table(dict[int, str]):
@@ -47,6 +47,16 @@ def inputs_key(inputs: Mapping[str, str], choices: Iterable[str] = ()) -> str:
 def example_key(example: Example, kind: Kind) -> str:
     """`inputs_key` of an example. "Which of these is true?" is another question when its choices differ; distractors change nothing."""
     return inputs_key(example.inputs, example.choices if kind == "multiple_choice" else ())
+
+
+def telling_keys(example: Example, kind: Kind) -> tuple[str, ...]:
+    """Under what keys a demonstration of this example could give another item away: its own, and for multiple choice the question with
+    its right answer, since the same question may stand elsewhere with other wrong choices."""
+    key = example_key(example, kind)
+    if kind != "multiple_choice":
+        return (key,)
+    right = example.choices[LETTERS.index(example.target)]
+    return key, f"{inputs_key(example.inputs)}\x1e{normalise(right)}"
 
 
 def bucket(key: str) -> int:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from tasks.card import Role, TaskCard
 from tasks.errors import DataError
-from tasks.normalise import bucket, example_key
+from tasks.normalise import bucket, example_key, telling_keys
 from tasks.types import Example, Kind
 
 KEEPERS: tuple[Role, ...] = ("test", "validation", "demonstration")
@@ -27,9 +27,12 @@ class Parted:
     dropped: Mapping[str, int]
 
 
-def part(card: TaskCard, splits: Mapping[str, Sequence[Example]], variant: str) -> Parted:
-    """Cuts the source's splits into the card's roles. Raises DataError for a role without rows."""
-    dropped: Counter[str] = Counter()
+def part(card: TaskCard, splits: Mapping[str, Sequence[Example]], variant: str, left_out: Mapping[str, int]) -> Parted:
+    """Cuts the source's splits into the card's roles; `left_out` counts rows that never became examples, by reason.
+
+    Raises DataError for a role without rows.
+    """
+    dropped: Counter[str] = Counter(left_out)
     owner: dict[str, str] = {}
     roles: dict[str, list[Example]] = {}
     clean = {name: _without_duplicates(card.kind, rows, dropped) for name, rows in splits.items()}
@@ -42,19 +45,33 @@ def part(card: TaskCard, splits: Mapping[str, Sequence[Example]], variant: str) 
         for key, example in clean[use.source]:
             if (low, high) != (0, 100) and not low <= bucket(key) < high:
                 continue
-            if key in owner:
-                dropped[f"also in {owner[key]}"] += 1
+            if found := [owner[telling] for telling in telling_keys(example, card.kind) if telling in owner]:
+                dropped[f"also in {found[0]}"] += 1
                 continue
             rows.append(example)
-        owner.update((example_key(example, card.kind), role) for example in rows)
+        owner.update((key, role) for example in rows for key in telling_keys(example, card.kind))
         if not rows:
             raise DataError(
                 f"every split must have rows, but {role} of task '{card.name}' is empty "
-                f"(split '{use.source}', percents {use.part}, of {len(clean[use.source])} rows)"
+                f"(split '{use.source}', percents {use.part}, of {len(clean[use.source])} rows{_counts(dropped)})"
             )
         roles[role] = rows
+    _count_unused(card, clean, variant, dropped)
     ordered: dict[str, list[Example]] = {role: roles[role] for role in reversed(KEEPERS) if role in roles}
     return Parted(ordered, dict(sorted(dropped.items())))
+
+
+def _counts(dropped: Mapping[str, int]) -> str:
+    return f"; left out: {', '.join(f'{count} {reason}' for reason, count in sorted(dropped.items()))}" if dropped else ""
+
+
+def _count_unused(card: TaskCard, clean: Mapping[str, Sequence[tuple[str, Example]]], variant: str, dropped: Counter[str]) -> None:
+    """Rows of a source's split that fall between the percents of the roles."""
+    for name, rows in clean.items():
+        bounds = [use.bounds for use in (split.of(variant) for split in card.splits.values()) if use.source == name]
+        covered = {percent for low, high in bounds for percent in range(low, high)}
+        if len(covered) < 100 and (unused := sum(bucket(key) not in covered for key, _ in rows)):
+            dropped["outside the percents of every split"] += unused
 
 
 def _without_duplicates(kind: Kind, rows: Sequence[Example], dropped: Counter[str]) -> list[tuple[str, Example]]:

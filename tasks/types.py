@@ -117,7 +117,7 @@ class Task:
     source: str
     """Where the data came from, in one line: a mirror directory, a hub repository and revision, a package and version."""
     fingerprint: str
-    """sha256 over the card and the data: equal fingerprints, equal task."""
+    """sha256 over what the card says of the task and over all examples: equal fingerprints, equal task."""
     notes: str = ""
     related: tuple[str, ...] = ()
     """Other tasks that a meta-learner may train on when this one is evaluated."""
@@ -131,6 +131,8 @@ class Task:
     """Generation: regular expression whose group 1 (its last match) is the answer within a text; empty means the whole text."""
     dropped: Mapping[str, int] = field(default_factory=dict)
     """Why rows of the source were left out → how many."""
+    remarks: tuple[str, ...] = ()
+    """What the data lacks and whoever reads a result should know: labels without rows."""
 
     def evaluated_split(self) -> str:
         """The role that is evaluated unless one is asked for: `test` where the card has one, else `validation`."""

@@ -62,6 +62,7 @@ def show(
         "licence": found.licence,
         "citation": found.citation,
         "notes": found.notes,
+        "remarks": list(found.remarks),
         "dropped": dict(found.dropped),
         "fingerprint": found.fingerprint,
         "examples": [

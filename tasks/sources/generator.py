@@ -5,7 +5,7 @@ from __future__ import annotations
 from tasks.card import TaskCard
 from tasks.cardsource import GeneratorSource
 from tasks.errors import unknown_name
-from tasks.sources.types import Place, Raw
+from tasks.sources.types import FileRows, Place, Raw
 from tasks.sources.words import GENERATORS
 
 
@@ -18,4 +18,4 @@ class Generator:
         if source.name not in GENERATORS:
             raise unknown_name("generator", source.name, GENERATORS)
         rows, origin = GENERATORS[source.name](source)
-        return Raw({"all": rows}, origin)
+        return Raw({"all": FileRows(f"generator '{source.name}'", rows, ())}, origin)

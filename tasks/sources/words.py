@@ -24,6 +24,8 @@ def _row(word: str, answers: Sequence[str]) -> WordRow:
 def _finish(source: GeneratorSource, found: Iterable[tuple[str, Sequence[str]]]) -> list[WordRow]:
     """Applies the card's keep, drop and repairs. Each of their names must exist: a repair of nothing has gone stale itself."""
     pairs = dict(found)
+    if both := sorted(set(source.drop) & {*source.keep, *source.repairs}):
+        raise DataError(f"the card drops {', '.join(both)}, but also keeps or repairs it; take it out of one of them")
     unknown = [name for name in [*source.keep, *source.drop, *source.repairs] if name not in pairs]
     if unknown:
         raise DataError(f"the card names {', '.join(unknown)}, which the generator '{source.name}' does not have")
@@ -37,6 +39,17 @@ def _finish(source: GeneratorSource, found: Iterable[tuple[str, Sequence[str]]])
             raise DataError(f"the generator '{source.name}' has no answer for '{name}'; repair or drop it in the card")
         rows.append(_row(repair.input or name, right))
     return rows
+
+
+def _twice(words: Sequence[str]) -> str:
+    return next(word for i, word in enumerate(words) if word in words[:i])
+
+
+def _whole(source: GeneratorSource, found: Iterable[tuple[str, Sequence[str]]]) -> list[WordRow]:
+    """As `_finish`, for generators that know their rows themselves."""
+    if source.words:
+        raise DataError(f"the generator '{source.name}' has its own rows; leave 'words' out, or choose among them with 'keep'")
+    return _finish(source, found)
 
 
 def _origin(package: str) -> str:
@@ -61,7 +74,7 @@ def _countries(column: str) -> list[tuple[str, Sequence[str]]]:
 
 def country_capital(source: GeneratorSource) -> tuple[list[WordRow], str]:
     """Country → capital; the spelling without accents counts too."""
-    rows = _finish(source, _countries("capital"))
+    rows = _whole(source, _countries("capital"))
     for row in rows:
         row["answers"] = list(dict.fromkeys([*row["answers"], *map(plain, row["answers"])]))
     return rows, _origin("countryinfo")
@@ -69,7 +82,7 @@ def country_capital(source: GeneratorSource) -> tuple[list[WordRow], str]:
 
 def country_region(source: GeneratorSource) -> tuple[list[WordRow], str]:
     """Country → one of the five world regions."""
-    return _finish(source, _countries("region")), _origin("countryinfo")
+    return _whole(source, _countries("region")), _origin("countryinfo")
 
 
 def _inflected(source: GeneratorSource, tag: str) -> tuple[list[WordRow], str]:
@@ -80,6 +93,8 @@ def _inflected(source: GeneratorSource, tag: str) -> tuple[list[WordRow], str]:
         listed = [form for form in getInflection(word, tag=tag, inflect_oov=False) if form.isalpha()]
         return [form for i, form in enumerate(listed) if i == 0 or form != word]
 
+    if len(set(source.words)) != len(source.words):
+        raise DataError(f"the words of generator '{source.name}' must differ, but {_twice(source.words)} stands twice")
     return _finish(source, ((word, forms(word)) for word in source.words)), _origin("lemminflect")
 
 
@@ -98,7 +113,7 @@ def element_symbol(source: GeneratorSource) -> tuple[list[WordRow], str]:
     from periodictable import elements
 
     pairs = [(element.name, [element.symbol]) for element in elements if element.number > 0]
-    return _finish(source, pairs), _origin("periodictable")
+    return _whole(source, pairs), _origin("periodictable")
 
 
 GENERATORS: dict[str, Callable[[GeneratorSource], tuple[list[WordRow], str]]] = {

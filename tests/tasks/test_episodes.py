@@ -180,7 +180,19 @@ GOOD = {"id": "e0", "task": "toy", "support_split": "demonstration", "support": 
         (json.dumps({**GOOD, "id": "e1", "query": []}), ":2: an episode must have at least one query"),
         (json.dumps({**GOOD, "id": "../e1"}), ":2: not an episode: id"),
         (json.dumps({k: v for k, v in GOOD.items() if k != "support"}), ":2: not an episode: support"),
-        (json.dumps({**GOOD, "id": "e1", "support_split": "test", "support": ["r1"]}), ":2: support and query must be disjoint"),
+        (
+            json.dumps({**GOOD, "id": "e1", "support_split": "test", "support": ["r1"]}),
+            ":2: demonstrations would come from the evaluated rows",
+        ),
+        (
+            json.dumps({**GOOD, "id": "e1", "query_split": "demonstration"}),
+            ":2: .*'demonstration' is the support_split of line 1 and the que",
+        ),
+        (
+            json.dumps({**GOOD, "id": "e1", "support_split": "validation", "query_split": "demonstration", "support": ["r1"]}),
+            ":2: .*'demonstration' is the support_split of line 1 and the query_split of line 2; no split may be both",
+        ),
+        (json.dumps({**GOOD, "id": "e1", "labels": ["bad", "bad"]}), ":2: labels in play must differ, but got bad, bad"),
         (json.dumps(GOOD), ":2: episode ids must differ, but e0 stands on line 1"),
     ],
 )

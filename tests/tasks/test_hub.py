@@ -71,6 +71,9 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         return data if "split" in kwargs else dict.fromkeys(kwargs["data_files"], data)
 
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("tasks.sources.reach.answers", lambda: True)
     monkeypatch.delenv("ICL_DATA_DIR", raising=False)
     return calls
 

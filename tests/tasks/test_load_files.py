@@ -33,7 +33,7 @@ def test_normalise() -> None:
 
 def test_splits_never_straddle(tmp_path: Path) -> None:
     rows = [
-        {"text": variant.format(i), "label": "good"}
+        {"text": variant.format(i), "label": ("bad", "good")[i % 2]}
         for i in range(60)
         for variant in ("number {} is fine", "Number {} is fine!", "number {} IS fine ...")
     ]
@@ -133,8 +133,8 @@ def test_generation_with_distractors(tmp_path: Path) -> None:
     rows = [{"id": f"w{i}", "input": f"word {i}", "out": f"out {i % 50}", "also": [f"OUT {(i + 1) % 50}"]} for i in range(100)]
     card: dict[str, Any] = {"kind": "generation", "labels": None, "inputs": ["input"], "target": "out", "answers": "also"}
     task = load_task(write_card(tmp_path, rows, distractors=3, **card))
-    targets = set(task.splits["demonstration"].targets)
     for split in task.splits.values():
+        targets = set(split.targets)  # of the same split, so that the context has shown none of the choices, or any of them
         for e in split:
             assert len(set(e.choices)) == 4
             assert e.choices.count(e.target) == 1
@@ -142,7 +142,20 @@ def test_generation_with_distractors(tmp_path: Path) -> None:
             assert set(wrong) <= targets
             assert not {text.casefold() for text in wrong} & {text.casefold() for text in e.answers}
     assert len({e.choices.index(e.target) for e in task.splits["test"]}) == 4
-    assert "distractors" in error(write_card(tmp_path, rows[:12], distractors=9, **card))
+    few = error(write_card(tmp_path, rows[:24], distractors=9, **card))
+    assert "needs 9 distractors, but its split test has" in few
+    assert "set distractors to at most" in few
+
+
+def test_answers_that_rows_share_are_wrong_choices_as_often_as_right_ones(tmp_path: Path) -> None:
+    rows = [{"id": f"w{i}", "input": f"word {i}", "out": "often" if i % 2 else ("rare", "seldom")[i // 2 % 2]} for i in range(900)]
+    card: dict[str, Any] = {"kind": "generation", "labels": None, "inputs": ["input"], "target": "out"}
+    first = load_task(write_card(tmp_path, rows, distractors=1, **card)).splits["test"]
+    wrong = [choice for e in first for choice in e.choices if choice != e.target and e.target != "often"]
+    assert 0.58 < wrong.count("often") / len(wrong) < 0.75  # 1/2 : 1/4 of the rows, not one half as in a draw of different answers
+    again = load_task(write_card(tmp_path, list(reversed(rows)), distractors=1, **card)).splits["test"]
+    assert {e.id: e.choices for e in again} == {e.id: e.choices for e in first}
+    assert "set distractors to at most 2" in error(write_card(tmp_path, rows, distractors=3, **card))
 
 
 def test_answer_pattern_takes_the_last_match_without_separators(tmp_path: Path) -> None:
@@ -158,7 +171,7 @@ def test_csv_with_quotes_line_breaks_and_mark(tmp_path: Path) -> None:
     with (tmp_path / "data.csv").open("w", encoding="utf-8-sig", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["text", "label"])
-        writer.writerows([f'she said "{i}",\nand left; caf\u00e9', "good"] for i in range(20))
+        writer.writerows([f'she said "{i}",\nand left; caf\u00e9', ("bad", "good")[i % 2]] for i in range(20))
     task = load_task(write_card(tmp_path, [], source={"type": "files", "path": "data.csv"}))
     assert task.splits["demonstration"][0].inputs["text"].endswith(",\nand left; café")
 
@@ -170,7 +183,7 @@ def test_broken_csv_names_line_and_row(tmp_path: Path) -> None:
     (tmp_path / "data.csv").write_text('text,label\n"a,good\n', encoding="utf-8")
     assert "data.csv:2: row 1 is malformed" in error(write_card(tmp_path, [], source=source))
     (tmp_path / "data.csv").write_bytes(b"text,label\na,good\ncaf\xe9,bad\n")
-    assert error(write_card(tmp_path, [], source=source)) == "data.csv:3: must be UTF-8, but byte 0xe9 is not"
+    assert error(write_card(tmp_path, [], source=source)) == "data.csv:3: must be UTF-8, but byte 0xe9 is not; save the file as UTF-8"
     (tmp_path / "data.csv").write_text("", encoding="utf-8")
     assert "the file is empty" in error(write_card(tmp_path, [], source=source))
 
@@ -184,7 +197,7 @@ def test_broken_jsonl_names_the_line(tmp_path: Path) -> None:
 
 
 def test_unicode_line_separators_stay_inside_a_text(tmp_path: Path) -> None:
-    rows = [{"text": f"one\u2028two\x85three {i}", "label": "good"} for i in range(20)]
+    rows = [{"text": f"one\u2028two\x85three {i}", "label": ("bad", "good")[i % 2]} for i in range(20)]
     task = load_task(write_card(tmp_path, rows))
     assert task.splits["demonstration"][0].inputs["text"].startswith("one\u2028two\x85three")
 

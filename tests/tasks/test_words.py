@@ -41,6 +41,18 @@ def test_shape(tasks: dict[str, Task], name: str) -> None:
         assert e.target.strip() == e.target != ""
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_the_context_shows_right_and_wrong_choices_alike(tasks: dict[str, Task], name: str) -> None:
+    task = tasks[name]
+    shown = set(task.splits["demonstration"].targets)
+    for role in ("validation", "test"):
+        rows = task.splits[role]
+        right = sum(e.target in shown for e in rows) / len(rows)
+        wrong = [choice in shown for e in rows for choice in e.choices if choice != e.target]
+        assert sum(wrong) / len(wrong) == right == (1 if name == "country-region" else 0)
+        assert {choice for e in rows for choice in e.choices} <= set(rows.targets)
+
+
 @pytest.mark.parametrize(
     ("name", "pairs"),
     [
