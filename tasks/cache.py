@@ -29,10 +29,11 @@ def file_sha256(path: Path) -> str:
 
 
 @contextmanager
-def locked(target: Path) -> Iterator[None]:
+def locked(target: Path, setting: str = "ICL_CACHE_DIR") -> Iterator[None]:
     """Holds the lock beside `target` (created with its directory), so that one process at a time makes it.
 
-    The operating system frees the lock of a killed process. Raises FetchError when the directory cannot be written.
+    The operating system frees the lock of a killed process. Raises FetchError when the directory cannot be written, and names the
+    environment variable `setting` that names another.
     """
     from filelock import FileLock
 
@@ -41,7 +42,7 @@ def locked(target: Path) -> Iterator[None]:
         lock = FileLock(target.with_name(f".{target.name}.lock"))
         lock.acquire()
     except OSError as error:
-        raise cannot_write(target.parent, error) from error
+        raise cannot_write(target.parent, error, setting) from error
     try:
         yield
     finally:
@@ -62,7 +63,7 @@ def scratch_beside(target: Path) -> Iterator[Path]:
         yield Path(name)
 
 
-def cannot_write(directory: Path, error: OSError) -> FetchError:
-    """One line for a full or read-only disk."""
+def cannot_write(directory: Path, error: OSError, setting: str = "ICL_CACHE_DIR") -> FetchError:
+    """One line for a full or read-only disk, or a place that cannot be one."""
     reason = error.strerror or str(error)
-    return FetchError(f"the cache directory must be writable, but {directory} is not ({reason}); set ICL_CACHE_DIR to another directory")
+    return FetchError(f"the cache directory must be writable, but {directory} is not ({reason}); set {setting} to another place")

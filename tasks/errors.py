@@ -26,7 +26,9 @@ def unknown_name(what: str, name: str, known: Iterable[str], hint: str = "") -> 
     """An error that names the nearest known names, and all of them when they are few."""
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
-    if near:
+    if not names:
+        advice = "there is none"
+    elif near:
         advice = f"did you mean {' or '.join(near)}?"
     elif len(names) <= 12:
         advice = f"known: {', '.join(names)}"

@@ -44,7 +44,7 @@ class ScoreStore:
     def __init__(self, path: Path) -> None:
         self.path = path
         # SQLite does not wait when two processes switch a new file to WAL at once: one of them fails. So one at a time sets it up.
-        with locked(path), self._explained():
+        with locked(path, "ICL_SCORE_STORE"), self._explained():
             self._set_up()
 
     def _set_up(self) -> None:

@@ -88,11 +88,19 @@ def _notes(path: Path) -> tuple[str, ...]:
 
 def _from_hub(name: str, permissions: Permissions) -> ModelSource:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, RepositoryNotFoundError
+    from huggingface_hub.errors import (
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        OfflineModeIsEnabled,
+        RepositoryNotFoundError,
+    )
 
     patterns = [*FILES, *(["*.py"] if permissions.trust_remote_code else []), *(["*.bin"] if permissions.allow_pickle else [])]
     try:
         path = Path(snapshot_download(name, allow_patterns=patterns))
+    except HFValidationError as error:
+        raise IclError(f"--model {name} must be a hub id such as org/name, or a directory that exists") from error
     except RepositoryNotFoundError as error:
         raise IclError(f"--model {name}: the hub shows no such model; 'icl models list' names the embedded ones") from error
     except (LocalEntryNotFoundError, OfflineModeIsEnabled, HfHubHTTPError, OSError) as error:

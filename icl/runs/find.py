@@ -27,7 +27,7 @@ def find_run(name: str, out: Path) -> Run:
     Raises IclError for none or several, for a run that is not finished, and for a comparison.
     """
     if name == LATEST:
-        return Run(_newest([run.dir for run in list_runs(out)], "finished run", out))
+        return Run(_newest([run.dir for run in list_runs(out)], "a finished run", out))
     if Path(name).is_dir() and is_finished(Path(name)):
         return _evaluation(Path(name))
     finished = {path.name: path for path in sorted(_finished(out), key=_finished_at)}
@@ -46,7 +46,7 @@ def find_unfinished(name: str, out: Path) -> Path:
     """The directory of a run that was begun and not finished, by its name, the beginning of its name, its directory, or `latest`."""
     begun = {path.name: path for path in _directories(out) if _is_unfinished(path)}
     if name == LATEST:
-        return _newest(sorted(begun.values(), key=_begun_at), "unfinished run", out)
+        return _newest(sorted(begun.values(), key=_begun_at), "an unfinished run", out)
     if _is_unfinished(Path(name)):
         return Path(name)
     matches = _matches(name, list(begun))
@@ -97,7 +97,7 @@ def _begun_at(directory: Path) -> tuple[float, str]:
 
 def _newest(ordered: list[Path], what: str, out: Path) -> Path:
     if not ordered:
-        raise IclError(f"'{LATEST}' must name a {what}, but there is none in {out}; --out names another directory")
+        raise IclError(f"'{LATEST}' must name {what}, but there is none in {out}; --out names another directory")
     return ordered[-1]
 
 

@@ -21,7 +21,7 @@ SETTINGS: Facts = {
     "device": lambda r: r.spec.device,
     "batch_tokens": lambda r: f"{r.spec.batch_tokens} batch tokens",
     "overflow": lambda r: f"overflow {r.spec.overflow}",
-    "calibration": lambda r: "+".join(r.spec.calibration),
+    "calibration": lambda r: " + ".join(r.spec.calibration) if len(r.spec.calibration) < 3 else f"{len(r.spec.calibration)} calibrations",
 }
 """What a person set, in words."""
 

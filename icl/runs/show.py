@@ -78,11 +78,11 @@ def as_prompt(prompt_row: dict[str, Any], prediction: dict[str, Any]) -> Prompt:
 
 def export(run: Run, tokenizer: Any, path: Path) -> int:
     """Writes `exported` as JSON lines, whole or not at all; returns how many. A file that exists is refused."""
-    if path.exists():
-        raise IclError(f"--to {path} must be a new file, but it exists")
     count = 0
     unfinished = path.with_name(f".{path.name}{UNFINISHED}{os.getpid()}")
     with writing(path, "choose another --to"):
+        if path.exists() or path.is_symlink():
+            raise IclError(f"--to {path} must be a new file, but it exists")
         try:
             with unfinished.open("x", encoding="utf-8") as file:
                 for record in exported(run, tokenizer):

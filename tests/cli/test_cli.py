@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import importlib
+import inspect
 import json
 import os
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -187,12 +193,325 @@ def test_a_shadowing_package_is_named(tmp_path: Path) -> None:
     assert f"shadowed by {tmp_path / 'tasks.py'}" in done.stderr
 
 
-def test_a_place_that_cannot_be_written_is_one_line(arguments: list[str], tmp_path: Path) -> None:
-    blocked = tmp_path / "file"
-    blocked.write_text("", encoding="utf-8")
-    done = command(*arguments, "--out", str(blocked / "runs"), cwd=tmp_path)
-    assert done.returncode == 2
-    assert done.stderr.strip().splitlines()[-1].startswith("icl: cannot write")
+@pytest.mark.parametrize("name", ["tasks.py", "prompts.py", "compare.py"])
+def test_a_shadowing_file_is_named_to_a_script_too(tmp_path: Path, name: str) -> None:
+    """Beside a script of the user's, whose directory Python searches first."""
+    (tmp_path / name).write_text("", encoding="utf-8")
+    script = tmp_path / "mine.py"
+    script.write_text("from icl import RunSpec, evaluate\n", encoding="utf-8")
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, env=environment, check=False)
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith(f"ImportError: the package '{name.removesuffix('.py')}' of icl-lab is shadowed by {tmp_path / name}; rename")
+    (tmp_path / name).unlink()
+    assert subprocess.run([sys.executable, str(script)], capture_output=True, env=environment, check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "usage"),
+    [([], "Usage: icl [OPTIONS]"), (["runs"], "Usage: icl runs"), (["models"], "Usage: icl models"), (["cache"], "Usage: icl cache")],
+)
+def test_without_a_command_the_help_is_shown_as_help(arguments: list[str], usage: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith(usage)
+    assert "\nCommands:\n  " in said.err
+    assert len(said.err.splitlines()) > 6
+
+
+def test_the_version_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("icl-lab ")
+
+
+def test_the_help_names_what_the_tables_hold() -> None:
+    """The help loads no table, so its lists are written by hand."""
+    from typing import get_type_hints
+
+    from compare.learners import LEARNERS
+    from compare.types import DEFAULT_LEARNERS
+    from icl.calibration import CALIBRATORS
+    from icl.cli import compare as compare_command
+    from icl.cli import evaluate as evaluate_command
+    from icl.evaluation import DEFAULT_CALIBRATIONS
+    from icl.selection import SELECTORS
+
+    def said(command: object, option: str) -> list[str]:
+        (info,) = get_type_hints(command, include_extras=True)[option].__metadata__
+        listed = re.sub(r"\[.*\]", "", info.help).split(": ")[-1].split("fixed:ID")[0]
+        return [name for name in re.findall(r"[a-z][\w-]*", listed) if name != "or"]
+
+    evaluating, comparing = evaluate_command.command, compare_command.command
+    assert said(evaluating, "selector") == list(SELECTORS)
+    assert said(evaluating, "calibration") == list(CALIBRATORS)
+    assert said(comparing, "calibration") == list(CALIBRATORS)
+    assert said(comparing, "learners") == list(LEARNERS)
+    assert inspect.signature(comparing).parameters["learners"].default == ",".join(DEFAULT_LEARNERS) == ",".join(LEARNERS)
+    assert set(CALIBRATORS) - set(DEFAULT_CALIBRATIONS) == {"batch-log"}, "as the help of --calibration says"
+
+
+LONG = "a" * 300
+
+
+def places(directory: Path) -> None:
+    """A file, a folder, and a link that leads to itself."""
+    (directory / "file").write_text("", encoding="utf-8")
+    (directory / "folder").mkdir()
+    (directory / "loop").symlink_to("loop")
+
+
+def one_line(done: subprocess.CompletedProcess[str] | pytest.CaptureFixture[str]) -> str:
+    """The line on stderr, which is the only one."""
+    said = done.readouterr().err if isinstance(done, pytest.CaptureFixture) else done.stderr
+    assert said.count("\n") == 1, said
+    assert said.startswith("icl: ")
+    return said
+
+
+@pytest.mark.parametrize(
+    ("out", "reason"),
+    [
+        ("file/runs", "Not a directory"),
+        ("file", "File exists"),
+        ("loop/runs", "Too many levels of symbolic links"),
+        (LONG, "File name too long"),
+        ("/proc/none", "No such file or directory"),
+    ],
+)
+def test_an_out_that_cannot_be_written_is_one_line(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], out: str, reason: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    places(tmp_path)
+    assert main([*arguments, "--out", out]) == 2
+    said = one_line(capsys)
+    assert said.startswith(f"icl: cannot write {out}")
+    assert said.endswith(f"{reason}; choose another --out\n")
+
+
+@pytest.mark.parametrize("store", ["folder", "file/store", "loop", f"{LONG}/x", "/proc/none/store"])
+def test_a_score_store_that_cannot_be_one_is_one_line(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], store: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    places(tmp_path)
+    monkeypatch.setenv("ICL_SCORE_STORE", store)
+    assert main(arguments) == 2
+    assert "set ICL_SCORE_STORE to another" in one_line(capsys)
+    assert not list(tmp_path.glob("runs/*/*"))
+
+
+@pytest.mark.parametrize("cache", ["file", "loop", "/proc/none"])
+def test_a_cache_that_cannot_be_one_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], cache: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    places(tmp_path)
+    monkeypatch.setenv("ICL_CACHE_DIR", cache)
+    assert main(["models", "pull", "builtin:smollm2-135m"]) == 2
+    assert "set ICL_CACHE_DIR to another" in one_line(capsys)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["runs", "show", LONG], f"cannot read {LONG}: File name too long"),
+        (["runs", "list", "--out", LONG], "File name too long"),
+        (["evaluate", f"{LONG}.yaml"], "File name too long"),
+        (["evaluate", "a\0b"], "an argument must not hold a NUL character"),
+        (["evaluate", "movie-sentiment", "--model", f"a/{LONG}"], "must be a hub id such as org/name"),
+        (["evaluate", "movie-sentiment", "--episodes-file", "folder"], "folder: cannot be read (Is a directory)"),
+        (["runs", "resume", "latest"], "'latest' must name an unfinished run, but there is none in runs"),
+    ],
+)
+def test_a_path_that_cannot_be_read_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: list[str], message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    places(tmp_path)
+    assert main(words) == 2
+    assert message in one_line(capsys)
+
+
+def test_a_full_disk_is_one_line_and_a_defect_keeps_its_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import prompts
+
+    def fails(error: Exception) -> None:
+        def fail() -> None:
+            raise error
+
+        monkeypatch.setattr(prompts, "library_names", fail)
+
+    fails(OSError(errno.ENOSPC, "No space left on device", "/cache/x"))
+    assert main(["prompts", "list"]) == 2
+    assert one_line(capsys).startswith("icl: cannot write /cache/x: No space left on device; ")
+    fails(PermissionError(errno.EACCES, "Permission denied", "/library/x"))
+    assert main(["prompts", "list"]) == 2
+    assert one_line(capsys) == "icl: cannot read /library/x: Permission denied\n"
+    fails(OSError("no number"))
+    with pytest.raises(OSError, match="no number"):
+        main(["prompts", "list"])
+
+
+INTERRUPTIONS = {
+    "evaluate": ("icl.evaluation", "evaluate", ["evaluate", "movie-sentiment"], "interrupted: nothing was scored yet"),
+    "compare": ("compare.run", "_make", ["compare", "movie-sentiment", "--episodes", "1", "--queries", "5"], "interrupted: a comparison keeps nothing until it is whole; the same command starts anew"),
+    "export": ("icl.evaluation", "tokenizer_of", ["runs", "export", "latest", "--to", "x.jsonl"], "interrupted: x.jsonl is not written"),
+    "pull": ("icl.models.resolve", "resolve_model", ["models", "pull", "builtin:smollm2-135m"], "interrupted: what was fetched whole is kept; the same command goes on"),
+    "info": ("icl.models.resolve", "resolve_model", ["models", "info", "builtin:smollm2-135m"], "interrupted: what was fetched whole is kept; the same command goes on"),
+    "tasks": ("tasks.load", "load_task", ["tasks", "show", "movie-sentiment"], "interrupted"),
+    "cache": ("tasks.cache", "cache_dir", ["cache", "info"], "interrupted"),
+}  # fmt: skip
+"""Command → the function in which Ctrl-C comes, its arguments, and what is said."""
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("name", INTERRUPTIONS)
+def test_an_interruption_is_one_line_in_every_command(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if name == "export":
+        assert main(arguments) == 0
+        capsys.readouterr()
+    module, function, words, said = INTERRUPTIONS[name]
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(importlib.import_module(module), function, interrupted)
+    assert main(words) == 130
+    err = capsys.readouterr().err
+    assert err.splitlines()[-1] == f"icl: {said}"
+    assert "Traceback" not in err
+    assert not (tmp_path / "x.jsonl").exists()
+
+
+def test_an_interrupted_export_leaves_no_half_file(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import icl.runs.show as shown
+
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 0
+    capsys.readouterr()
+    real = shown.exported
+
+    def cut(*given: Any) -> Iterator[Any]:
+        yield next(real(*given))
+        raise KeyboardInterrupt
+
+    before = set(tmp_path.iterdir())
+    monkeypatch.setattr(shown, "exported", cut)
+    assert main(["runs", "export", "latest", "--to", "x.jsonl"]) == 130
+    assert one_line(capsys) == "icl: interrupted: x.jsonl is not written\n"
+    assert set(tmp_path.iterdir()) == before
+    monkeypatch.setattr(shown, "exported", real)
+    for to, message in (
+        ("nowhere/x", "cannot write nowhere/x: No such file or directory; choose another --to"),
+        ("runs", "must be a new file"),
+    ):
+        assert main(["runs", "export", "latest", "--to", to]) == 2
+        assert message in one_line(capsys)
+
+
+@pytest.mark.parametrize("option", ["--episodes", "--queries", "--split", "--pool"])
+def test_an_episodes_file_stands_alone(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], option: str
+) -> None:
+    """Also beside a value that is the default, or the file's own."""
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 0
+    capsys.readouterr()
+    (run,) = tmp_path.glob("runs/my-*")
+    others = arguments[: arguments.index("--episodes")]
+    value = {"--episodes": "5", "--queries": "100", "--split": "test", "--pool": "60"}[option]
+    file = ["--episodes-file", str(run / "episodes.jsonl"), "--dtype", "float32"]
+    assert main([*others, *file, option, value]) == 2
+    assert f"so {option} must not be given with it" in one_line(capsys)
+    assert main([*others, *file]) == 0, "and without it the run is found"
+    assert "is finished already" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("selector", "message"),
+    [
+        ("fixed:", "must name examples of the pool, as in fixed:ID,ID"),
+        ("fixed:A,", "must name examples of the pool"),
+        ("fixed:A,A", "must name every example once, but names 'A' twice"),
+        ("fixed:A,B,C", "must name as many examples as there are shots, but names 3 for --shots 2"),
+        ("fixed:A", "must name as many examples as there are shots, but names 1 for --shots 2"),
+        ("fixed:A,B", "unknown example in the support pool 'A'"),
+    ],
+)
+def test_fixed_examples_are_checked(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], selector: str, message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main([*arguments, "--selector", selector]) == 2
+    assert message in one_line(capsys)
+    assert not list(tmp_path.glob("runs/*"))
+
+
+def test_a_list_of_runs_tells_them_apart_and_survives_a_damaged_one(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    made = []
+    for changes in ([], ["--seed", "1"], ["--selector", "bm25"], ["--calibration", "contextual"]):
+        assert main([*arguments, *changes, "--json"]) == 0
+        made.append(json.loads(capsys.readouterr().out))
+    assert main(["runs", "list"]) == 0
+    said = capsys.readouterr()
+    assert said.err == ""
+    lines = {line.split()[0]: line for line in said.out.splitlines()}
+    for run, settings in zip(
+        made, ("random, seed 0, 4", "random, seed 1, 4", "bm25, seed 0, 4", "random, seed 0, contextual"), strict=True
+    ):
+        assert f"2 shots, {settings}" in lines[run["run"]]
+    for run in made[:3]:
+        batch = run["metrics"]["batch"]["accuracy"]["mean"]
+        assert f"{batch:.3f}" in lines[run["run"]]
+        assert lines[run["run"]].rstrip().endswith(" batch"), "the same correction for all, not the one that came out best"
+    assert lines[made[3]["run"]].rstrip().endswith(" contextual")
+    assert "best" not in said.out
+    damaged = Path(made[1]["dir"])
+    (damaged / "spec.json").write_text("{", encoding="utf-8")
+    for options in ([], ["--json"]):
+        assert main(["runs", "list", *options]) == 0
+        said = capsys.readouterr()
+        assert made[0]["run"] in said.out
+        assert made[1]["run"] not in said.out
+        assert said.err.startswith(f"icl: left out {made[1]['run']}: runs/{made[1]['run']}/spec.json is damaged")
+        assert said.err.count("\n") == 1
+    assert {row["selector"] for row in json.loads(said.out)} == {"random", "bm25"}
+    assert main(["runs", "show", made[1]["run"]]) == 2
+    assert "spec.json is damaged" in one_line(capsys)
+
+
+def test_an_episode_that_a_run_does_not_have_is_named(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main([*arguments, "--json"]) == 0
+    run = json.loads(capsys.readouterr().out)["run"]
+    for extra in ([], ["--prompt"], ["--query", "nothing"]):
+        assert main(["runs", "show", run, "--episode", "e099", *extra]) == 2
+        said = one_line(capsys)
+        assert "unknown episode 'e099'" in said
+        assert f"(run {run} has 2: e000 to e001)" in said
+    assert main(["runs", "show", "latest", "--episode", "e001", "--query", "nothing"]) == 2
+    assert "unknown query 'nothing'" in one_line(capsys)
+    assert main(["runs", "show", "latest", "--episode", "e001", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["episode"] == "e001"
+    (tmp_path / "runs" / run / "prompts.parquet").unlink()
+    assert main(["runs", "show", run, "--prompt"]) == 2
+    assert "prompts.parquet is damaged: the file is missing" in one_line(capsys)
+    assert main(arguments) == 2, "neither is the table of a damaged run printed"
+    assert "prompts.parquet is damaged" in capsys.readouterr().err
 
 
 def test_an_interrupted_run_is_kept_and_named(arguments: list[str], tmp_path: Path) -> None:
