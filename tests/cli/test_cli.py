@@ -234,7 +234,7 @@ def test_the_help_names_what_the_tables_hold() -> None:
     from icl.calibration import CALIBRATORS
     from icl.cli import compare as compare_command
     from icl.cli import evaluate as evaluate_command
-    from icl.evaluation import DEFAULT_CALIBRATIONS
+    from icl.prepare import DEFAULT_CALIBRATIONS
     from icl.selection import SELECTORS
 
     def said(command: object, option: str) -> list[str]:
