@@ -11,6 +11,7 @@ from icl.device import default_batch_tokens, resolve_device, resolve_dtype
 from icl.events import Events
 from icl.models import ModelSource, resolve_model
 from icl.selection import check_selector
+from icl.sentences import check_installed
 from icl.spec import ResolvedSpec, RunSpec
 from prompts import Template, check_fit, load_template
 from tasks import Episode, Example, IclError, Task
@@ -75,7 +76,10 @@ def prepare(spec: RunSpec, data_dir: Path | None, episodes_file: Path | None, ev
         dtype=dtype,
         batch_tokens=spec.batch_tokens or default_batch_tokens(device),
     )
-    resolved = ResolvedSpec(spec, task.fingerprint, source.fingerprint, template.sha256, episodes_sha256(episodes))
+    embedder = embedder_of(spec)
+    resolved = ResolvedSpec(
+        spec, task.fingerprint, source.fingerprint, template.sha256, episodes_sha256(episodes), embedder.fingerprint if embedder else ""
+    )
     return Prepared(resolved, task, template, source, tuple(episodes), pairs, labels, drawn=episodes_file is None)
 
 
@@ -90,6 +94,16 @@ def as_the_file_says(spec: RunSpec, episodes: Sequence[Episode]) -> RunSpec:
             known, other = ("all" if number is None else number for number in (value, wanted))
             raise IclError(f"the episodes file says {name} = {known}, but {name} = {other} was asked for; leave {name} out")
     return said
+
+
+def embedder_of(spec: RunSpec) -> ModelSource | None:
+    """The model that texts are embedded with, None for the evaluated one. Raises IclError where it is not to be had or used by nobody."""
+    if not spec.embedder:
+        return None
+    if "knn" not in spec.selector:
+        raise IclError(f"--embedder is for selectors that compare embeddings, such as knn, but the selector is {spec.selector}")
+    check_installed()
+    return resolve_model(spec.embedder, trust_remote_code=spec.trust_remote_code, allow_pickle=spec.allow_pickle, option="--embedder")
 
 
 def fixed_candidates(task: Task, template: Template, pairs: Sequence[tuple[Sequence[Example], list[Example]]]) -> tuple[str, ...]:

@@ -14,16 +14,18 @@ from icl.device import keep_freed_memory
 from icl.embedder import Embedder
 from icl.encode import Encoder
 from icl.engine.store import Identity, ScoreStore, StoredEngine, store_path
-from icl.engine.types import Engine, Progress, Work
+from icl.engine.types import Progress, Work
 from icl.environment import describe
 from icl.models import load_model
 from icl.plan import Item, Part, Planner
-from icl.prepare import Prepared
+from icl.prepare import Prepared, embedder_of
 from icl.runs.tables import Rows
 from icl.scoring import score_section
 from icl.sections import Section
 from icl.selection import Chooser, make_selector
 from icl.selection.knn import KNNSelector
+from icl.selection.types import Embed
+from icl.sentences import SentenceEmbedder
 from prompts import PromptBuilder
 from prompts.chat import chat_renderer
 from tasks.types import with_labels
@@ -45,8 +47,15 @@ class Session:
         self.prepared, self.clock, self.device = prepared, clock, device
         self.environment = environment_of(prepared, self.inner, device)
         identity = identity_of(prepared, self.inner, self.environment)
-        self.engine = StoredEngine(self.inner, ScoreStore(store_path()), identity, clock, fresh=fresh)
-        self.planner = planner_of(prepared, self.engine, self.loaded.context_window, self.loaded.tokenizer)
+        store = ScoreStore(store_path())
+        self.engine = StoredEngine(self.inner, store, identity, clock, fresh=fresh)
+        other = embedder_of(prepared.resolved.spec)
+        embed: Embed = (
+            SentenceEmbedder(other, device, store, clock)
+            if other
+            else Embedder(self.engine, self.loaded.tokenizer, self.loaded.context_window)
+        )
+        self.planner = planner_of(prepared, embed, self.loaded.context_window, self.loaded.tokenizer)
         self._choosers: dict[Any, Chooser] = {}
         self._counted = (Work(), dict[str, float]())
         """Work and seconds that have been charged to a section so far."""
@@ -107,7 +116,7 @@ def identity_of(prepared: Prepared, engine: Any, environment: dict[str, Any]) ->
     return Identity(prepared.source.fingerprint, spec.dtype, device, f"hf {engine.path}{trusted}", versions)
 
 
-def planner_of(prepared: Prepared, engine: Engine, window: int, tokenizer: Any) -> Planner:
+def planner_of(prepared: Prepared, embed: Embed, window: int, tokenizer: Any) -> Planner:
     """What makes the items of a run's episodes."""
     spec = prepared.resolved.spec
     chat = chat_renderer(tokenizer) if spec.chat else None
@@ -123,7 +132,7 @@ def planner_of(prepared: Prepared, engine: Engine, window: int, tokenizer: Any) 
         builder=builder,
         encoder=Encoder(tokenizer),
         window=window,
-        selector=make_selector(spec.selector, Embedder(engine, tokenizer, window)),
+        selector=make_selector(spec.selector, embed),
         parts=frozenset(part for part in FREE_PARTS if part in needs),
         generate=prepared.task.kind == "generation",
     )

@@ -28,6 +28,8 @@ class RunSpec:
     template: str = ""
     """A name of the library or a .jinja file; empty means the task's default."""
     selector: str = "random"
+    embedder: str = ""
+    """What `knn` embeds texts with: a sentence-transformers model (directory or hub id); empty for the evaluated model itself."""
     shots: int = 8
     """Demonstrations in the prompt."""
     pool: int | None = None
@@ -85,6 +87,7 @@ class ResolvedSpec:
     model_fingerprint: str
     template_sha256: str
     episodes_sha256: str
+    embedder_fingerprint: str = ""
     protocol: int = PROTOCOL
     """Version of the code's rules that decide a result."""
 
@@ -108,7 +111,7 @@ class ResolvedSpec:
         Names of files and models stand for what they contain, and how episodes were drawn for the episodes: only the contents count.
         """
         values = self.to_json()
-        for name in ("task", "model", "template", "episodes", "queries", "pool", "split"):
+        for name in ("task", "model", "template", "embedder", "episodes", "queries", "pool", "split"):
             del values["spec"][name]
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode("utf-8")).hexdigest()
 

@@ -20,6 +20,7 @@ def command(
     model: Annotated[str, typer.Option(help="Builtin, local directory, GGUF file or hub id.")] = "builtin:smollm2-135m",
     template: Annotated[str, typer.Option(help="Template name or .jinja file. [default: the task's own]")] = "",
     selector: Annotated[str, typer.Option(help="random, balanced, fixed, bm25, knn, or fixed:ID,ID,…")] = "random",
+    embedder: Annotated[str, typer.Option(help="What knn embeds with: a sentence-transformers model. [default: the evaluated model]")] = "",
     shots: Annotated[int, typer.Option(help="Demonstrations in the prompt.")] = 8,
     pool: Annotated[int | None, typer.Option(help="Rows of the demonstration split to choose from. [default: all]")] = None,
     calibration: Annotated[
@@ -60,6 +61,7 @@ def command(
         model=model,
         template=template,
         selector=selector,
+        embedder=embedder,
         shots=shots,
         pool=pool,
         calibration=names(calibration),

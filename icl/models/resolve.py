@@ -18,7 +18,7 @@ FILES = ("*.safetensors", "*.json", "*.model", "*.txt", "*.jinja")
 """What is fetched from a hub repository and what a fingerprint covers; code and pickles only when asked for."""
 
 
-def resolve_model(name: str, *, trust_remote_code: bool = False, allow_pickle: bool = False) -> ModelSource:
+def resolve_model(name: str, *, trust_remote_code: bool = False, allow_pickle: bool = False, option: str = "--model") -> ModelSource:
     """A builtin, a GGUF file, a local directory or a hub id. Raises IclError when it is none of them, FetchError without network."""
     permissions = Permissions(trust_remote_code, allow_pickle)
     if name in BUILTINS:
@@ -30,7 +30,7 @@ def resolve_model(name: str, *, trust_remote_code: bool = False, allow_pickle: b
     if name.endswith(".gguf"):
         file = Path(name).expanduser()
         if not file.is_file():
-            raise IclError(f"--model {name} must be a GGUF file that exists")
+            raise IclError(f"{option} {name} must be a GGUF file that exists")
         path = converted(file)
         return ModelSource(name, path, directory_fingerprint(path), f"converted from {file.name}", notes=_notes(path))
     directory = Path(name).expanduser()
@@ -38,15 +38,15 @@ def resolve_model(name: str, *, trust_remote_code: bool = False, allow_pickle: b
         if not (directory / "config.json").is_file():
             adapter = (directory / "adapter_config.json").is_file()
             advice = "; it holds an adapter: merge it into its base model first (merge_and_unload in peft)" if adapter else ""
-            raise IclError(f"--model {name} must be a directory with a config.json, but has none{advice}")
+            raise IclError(f"{option} {name} must be a directory with a config.json, but has none{advice}")
         if (directory / "adapter_config.json").is_file():
-            raise IclError(f"--model {name} holds an adapter beside the model; merge it first (merge_and_unload in peft), or remove it")
+            raise IclError(f"{option} {name} holds an adapter beside the model; merge it first (merge_and_unload in peft), or remove it")
         return ModelSource(
             name, directory.resolve(), directory_fingerprint(directory), f"local directory {directory.name}", permissions=permissions
         )
     if name.startswith((".", "/", "~")) or name.count("/") != 1:
         raise unknown_name("model", name, BUILTINS, "(or give a directory, a .gguf file, or a hub id such as org/name)")
-    return _from_hub(name, permissions)
+    return _from_hub(name, permissions, option)
 
 
 def directory_fingerprint(directory: Path) -> str:
@@ -86,7 +86,7 @@ def _notes(path: Path) -> tuple[str, ...]:
     return tuple(facts["notes"])
 
 
-def _from_hub(name: str, permissions: Permissions) -> ModelSource:
+def _from_hub(name: str, permissions: Permissions, option: str) -> ModelSource:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import (
         HfHubHTTPError,
@@ -100,12 +100,12 @@ def _from_hub(name: str, permissions: Permissions) -> ModelSource:
     try:
         path = Path(snapshot_download(name, allow_patterns=patterns))
     except HFValidationError as error:
-        raise IclError(f"--model {name} must be a hub id such as org/name, or a directory that exists") from error
+        raise IclError(f"{option} {name} must be a hub id such as org/name, or a directory that exists") from error
     except RepositoryNotFoundError as error:
-        raise IclError(f"--model {name}: the hub shows no such model; 'icl models list' names the embedded ones") from error
+        raise IclError(f"{option} {name}: the hub shows no such model; 'icl models list' names the embedded ones") from error
     except (LocalEntryNotFoundError, OfflineModeIsEnabled, HfHubHTTPError, OSError) as error:
         raise FetchError(
-            f"--model {name} is not on this machine and the hub cannot be reached (or HF_HUB_OFFLINE is set); "
+            f"{option} {name} is not on this machine and the hub cannot be reached (or HF_HUB_OFFLINE is set); "
             "go online, give a local directory, or use builtin:smollm2-135m"
         ) from error
     return ModelSource(name, path, f"{name}@{path.name}", f"hub model {name}, commit {path.name[:12]}", permissions=permissions)
