@@ -92,7 +92,7 @@ def test_a_report_opens_whole(browser: Any, reports: dict[str, Path], tmp_path: 
         page.close()
 
 
-@pytest.mark.parametrize("name", ["sentiment", "choices"])
+@pytest.mark.parametrize("name", ["sentiment", "choices", "forty-labels"])
 def test_a_table_that_is_too_wide_shows_that_it_scrolls(browser: Any, reports: dict[str, Path], name: str) -> None:
     """A shadow at the end where there is more, which paper covers once all is seen; and the keyboard reaches it."""
     for width in (390, 1000, 1280):
