@@ -133,7 +133,7 @@ def may_conclude(summary: Json) -> str:
         difference = row["difference_to_in_context"]
         p = difference["p_adjusted"]
         kind = "open" if p is None or p >= LEVEL else "better" if difference["mean"] > 0 else "worse"
-        found[kind].append(f"{row['learner']} (K = {row['k_shot']})" if several else row["learner"])
+        found[kind].append(f"{row['learner']} (K\u00a0=\u00a0{row['k_shot']})" if several else row["learner"])
     parts = [f"{_and(found[kind])} {kind} than {REFERENCE}" for kind in ("better", "worse") if found[kind]]
     if found["open"]:
         parts.append(f"{', '.join(found['open'])} and {REFERENCE} are not told apart")
@@ -166,7 +166,7 @@ def prefix_rows(cost: Json) -> tuple[tuple[str, ...], ...]:
     """In-context FLOPs with and without kept keys and values of the demonstrations."""
     return tuple(
         (f"K = {row['k_shot']}", *(scaled(row[name], "FLOP") for name in ("alone_per_query", "kept_adapt", "kept_per_query")))
-        for row in cost["in_context_prefix"]
+        for row in sorted(cost["in_context_prefix"], key=lambda row: row["k_shot"])
     )
 
 
@@ -202,7 +202,7 @@ def budget_pairs(summary: Json) -> Pairs:
         ("Meta-validation episodes", per_k(budget["meta_validation_episodes"])),
         ("Outer steps (maml)", str(budget["meta_steps"])),
         ("Left out", "; ".join(budget["left_out"])),
-        ("Texts that the task has, too", f"{budget['texts_shared_with_the_task']:,} left out of the other tasks' rows"),
+        ("Rows with a text of the task", f"{budget['texts_shared_with_the_task']:,} left out of the other tasks"),
     )
     return tuple((name, value) for name, value in pairs if value)
 

@@ -29,7 +29,7 @@ def difference_figures(summary: Json, episodes: Sequence[str]) -> list[Figure]:
         values = {row["learner"]: row["difference_to_in_context"] for row in rows if row["difference_to_in_context"]}
         if not values:
             continue
-        spec = _strip(values, episodes, [row["learner"] for row in rows], "Accuracy minus that of in-context", None)
+        spec = _strip(values, episodes, [row["learner"] for row in rows], "Accuracy minus that of in-context", None, (-1.0, 1.0))
         zero = {"x": {"field": "zero", "type": "quantitative"}}
         spec["layer"].insert(0, {"data": {"values": [{"zero": 0}]}, "mark": {"type": "rule", "style": "reference"}, "encoding": zero})
         label = f"Difference to in-context with K = {k}: " + "; ".join(f"{name} {signed(of['mean'])}" for name, of in values.items())
@@ -48,13 +48,20 @@ def _title(summary: Json, k: int) -> str:
     return f"K = {k}" if len(_by_k(summary)) > 1 else ""
 
 
-def _strip(values: dict[str, Json], episodes: Sequence[str], learners: Sequence[str], title: str, guess: float | None) -> dict[str, Any]:
+def _strip(
+    values: dict[str, Json],
+    episodes: Sequence[str],
+    learners: Sequence[str],
+    title: str,
+    guess: float | None,
+    limits: tuple[float, float] = (0.0, 1.0),
+) -> dict[str, Any]:
     points, means = [], []
     for name, of in values.items():
         low, high = of["ci95"] or (None, None)
         means.append({"group": name, "mean": of["mean"], "low": low, "high": high})
         points += [{"group": name, "episode": e, "value": v} for e, v in zip(episodes, of["per_episode"], strict=True)]
-    spec = charts.strip(points, means, list(values), title, guess)
+    spec = charts.strip(points, means, list(values), title, guess, limits)
     for layer in spec["layer"]:  # a learner has one colour on the whole page, whichever learners a chart shows
         if "color" in layer["encoding"]:
             layer["encoding"]["color"]["scale"]["domain"] = list(learners)

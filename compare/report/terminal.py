@@ -71,7 +71,7 @@ def _name(row: facts.Row) -> str:
 def footnotes(summary: facts.Json, rows: list[facts.Row]) -> list[str]:
     """What the numbers estimate, and what must be known to read them."""
     lines = [
-        "mean over episodes, below it the 95 % interval (Student's t); the difference is paired, p after Holm over all contrasts",
+        "mean over episodes with its 95 % interval (Student's t); the difference is paired, p after Holm over all contrasts",
         "cost: seconds, below them computed FLOPs; in-context: one reading of the demonstrations is shared by an episode's queries",
     ]
     used = summary["budget"]["related_tasks"]

@@ -16,17 +16,20 @@ ROW = 54
 """Height of one row of a strip, in pixels."""
 
 
-def strip(episodes: Rows, means: Rows, groups: Sequence[str], title: str, guess: float | None) -> Spec:
+def strip(
+    episodes: Rows, means: Rows, groups: Sequence[str], title: str, guess: float | None, limits: tuple[float, float] = (0.0, 1.0)
+) -> Spec:
     """One row per group: each episode a circle, their mean a point with its 95 % interval.
 
-    `episodes`: group, episode, value. `means`: group, mean, low, high (null for one episode). `guess` is marked by a line.
+    `episodes`: group, episode, value. `means`: group, mean, low, high (null for one episode). `guess` is marked by a line. An interval
+    that goes beyond `limits`, the least and greatest possible value, is cut there: with few episodes it would squeeze everything else.
     """
     import altair as alt
 
     axis = alt.Axis(ticks=False, domain=False, labelPadding=10) if len(groups) > 1 else None
     y = alt.Y("group:N", sort=list(groups), title=None, axis=axis)
     shown = [*(row["value"] for row in episodes), *(row[end] for row in means for end in ("low", "high") if row[end] is not None)]
-    scale = alt.Scale(domain=_domain([*shown, *([] if guess is None else [guess])]), nice=False)
+    scale = alt.Scale(domain=_domain([*shown, *([] if guess is None else [guess])], limits), nice=False, clamp=True)
     color = alt.Color("group:N", sort=list(groups), scale=alt.Scale(domain=list(groups)), legend=None)
 
     def x(field: str) -> Any:
@@ -108,11 +111,11 @@ def label_shares(shares: Rows, labels: Sequence[str], calibrations: Sequence[str
     return _spec(alt.layer(bars, points), height=max(24, 13 * len(order)) * len(labels))
 
 
-def _domain(values: Sequence[float]) -> list[float]:
-    """A little wider than the values, but within [0, 1] unless a value is not."""
-    low, high = min(values), max(values)
+def _domain(values: Sequence[float], limits: tuple[float, float]) -> list[float]:
+    """A little wider than the values, but within the limits."""
+    low, high = max(min(values), limits[0]), min(max(values), limits[1])
     pad = 0.06 * max(high - low, 0.1)
-    return [max(low - pad, min(low, 0.0)), min(high + pad, max(high, 1.0))]
+    return [max(low - pad, limits[0]), min(high + pad, limits[1])]
 
 
 def _spec(chart: Any, height: int) -> Spec:

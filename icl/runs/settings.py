@@ -40,7 +40,8 @@ def differences(tasks: Sequence[str], runs: Sequence[ResolvedSpec]) -> list[str]
     said = _differing(SETTINGS, runs, tasks)
     same = [(task, run.spec.shots, words) for task, run, words in zip(tasks, runs, said, strict=True)]
     held = _differing(CONTENTS, runs, same)
-    return [", ".join([f"{run.spec.shots} shots", *a, *b]) for run, a, b in zip(runs, said, held, strict=True)]
+    shots = [f"{run.spec.shots} shot{'s' if run.spec.shots != 1 else ''}" for run in runs]
+    return [", ".join([count, *a, *b]) for count, a, b in zip(shots, said, held, strict=True)]
 
 
 def _differing(facts: Facts, runs: Sequence[ResolvedSpec], groups: Sequence[object]) -> list[tuple[str, ...]]:

@@ -92,6 +92,55 @@ def test_a_report_opens_whole(browser: Any, reports: dict[str, Path], tmp_path: 
         page.close()
 
 
+@pytest.mark.parametrize("name", ["sentiment", "choices", "forty-labels"])
+def test_a_table_that_is_too_wide_shows_that_it_scrolls(browser: Any, reports: dict[str, Path], name: str) -> None:
+    """A shadow at the end where there is more, which paper covers once all is seen; and the keyboard reaches it."""
+    for width in (390, 1000, 1280):
+        page = Opened(browser, reports[name], width, "light").page
+        try:
+            regions = page.locator(".scroll")
+            for region in regions.all():
+                assert region.get_attribute("tabindex") == "0"
+                assert region.get_attribute("aria-label")
+                assert region.evaluate("(e) => getComputedStyle(e).backgroundAttachment") == "local, local, scroll, scroll"
+                assert region.evaluate("(e) => getComputedStyle(e).backgroundImage").count("linear-gradient") == 4
+            wide = page.locator(".scroll:visible").evaluate_all("(of) => of.filter((e) => e.scrollWidth > e.clientWidth).length")
+            assert wide == 0 or width == 390, "on a desk every table fits"
+        finally:
+            page.close()
+
+
+def test_the_command_breaks_between_options_only(browser: Any, reports: dict[str, Path]) -> None:
+    for width in (390, 1000):
+        page = Opened(browser, reports["sentiment"], width, "light").page
+        try:
+            parts = page.locator(".command span")
+            assert parts.count() > 5
+            heights = parts.evaluate_all(
+                "(of) => of.filter((e) => e.getBoundingClientRect().width < 200).map((e) => e.getClientRects().length)"
+            )
+            assert set(heights) == {1}
+            text = page.locator(".command").inner_text()
+            assert text.strip() == " ".join(text.split()) or width == 390
+            assert " ".join(text.split()).startswith("icl evaluate movie-sentiment --model builtin:smollm2-135m --shots 8")
+        finally:
+            page.close()
+
+
+def test_an_interval_beyond_what_is_possible_does_not_squeeze_the_chart(browser: Any, tmp_path: Path) -> None:
+    page = Opened(browser, write_report(tmp_path, sentiment_run(tmp_path, episodes=2)), 1000, "light").page
+    try:
+        ticks = [
+            float(t.replace("−", "-"))
+            for t in page.locator("#episodes-accuracy svg .role-axis-label text").all_text_contents()
+            if t[-1].isdigit()
+        ]
+        assert min(ticks) >= 0
+        assert max(ticks) <= 1
+    finally:
+        page.close()
+
+
 def test_charts_follow_a_change_of_the_colour_scheme(browser: Any, reports: dict[str, Path]) -> None:
     opened = Opened(browser, reports["sentiment"], 1100, "light")
     page = opened.page

@@ -225,6 +225,19 @@ def test_the_version_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.startswith("icl-lab ")
 
 
+def test_every_environment_variable_is_documented_in_one_place(capsys: pytest.CaptureFixture[str]) -> None:
+    source = "".join(
+        path.read_text(encoding="utf-8")
+        for package in ("tasks", "prompts", "icl", "compare")
+        for path in (REPOSITORY / package).rglob("*.py")
+    )
+    used = set(re.findall(r"\bICL_[A-Z_]+\b", source))
+    table = (REPOSITORY / "docs" / "runs.md").read_text(encoding="utf-8")
+    assert used == set(re.findall(r"^\| `(ICL_[A-Z_]+)`", table, re.MULTILINE))
+    assert main(["--help"]) == 0
+    assert used == set(re.findall(r"ICL_[A-Z_]+", capsys.readouterr().out))
+
+
 def test_the_help_names_what_the_tables_hold() -> None:
     """The help loads no table, so its lists are written by hand."""
     from typing import get_type_hints

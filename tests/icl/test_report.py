@@ -145,6 +145,17 @@ def test_text_of_the_data_cannot_become_code(tmp_path: Path) -> None:
     assert EVIL in generated.text()
 
 
+@pytest.mark.parametrize("episodes", [1, 2, 5, 20])
+def test_sentences_are_parted_by_a_space(tmp_path: Path, episodes: int) -> None:
+    """What a template's line ends may swallow."""
+    page = write_report(tmp_path, sentiment_run(tmp_path, episodes=episodes)).read_text(encoding="utf-8")
+    main = page[page.index("<main>") : page.index("</main>")]
+    prose = re.sub(r"<(pre|blockquote|table|dl|details).*?</\1>", " ", main, flags=re.DOTALL)
+    words = re.sub(r"</?(?:i|b|em|strong|code|span|small)\b[^>]*>", "", prose)
+    assert re.findall(r"[a-z%][.;:,][A-Z][a-z]+", words) == []
+    assert re.search(r"[.] Demonstrations are chosen by the selector random", " ".join(words.split()))
+
+
 def test_a_prompt_that_begins_with_a_newline_keeps_it(tmp_path: Path) -> None:
     html = write_report(tmp_path, sentiment_run(tmp_path)).read_text(encoding="utf-8")
     assert '<pre tabindex="0">\n\nReview:' in html, "HTML drops the first newline of <pre>; the second one is the prompt's"

@@ -230,7 +230,7 @@ def test_a_run_from_before_the_protocol_is_listed_and_shown(spec: RunSpec, tmp_p
     assert resolved.hash() != run.resolved.hash()
     assert {found.name for found in list_runs(tmp_path)} == {run.name, old.name}
     said = differences(["t", "t"], [run.resolved, resolved])
-    assert said == ["1 shots, protocol 1", "1 shots, protocol 0"]
+    assert said == ["1 shot, protocol 1", "1 shot, protocol 0"]
 
 
 def test_a_run_that_another_program_began_does_not_go_on(spec: RunSpec, tmp_path: Path) -> None:
@@ -319,10 +319,10 @@ def test_what_differs_between_runs_is_said_and_nothing_else(spec: RunSpec) -> No
 
     runs = [resolved(), resolved(selector="knn"), resolved(seed=1, shots=2), resolved(shots=8, selector="bm25"), resolved("e"), resolved()]
     assert differences(["one", "one", "one", "two", "one", "three"], runs) == [
-        "1 shots, random, seed 0, template cccccc",
-        "1 shots, knn, seed 0",
+        "1 shot, random, seed 0, template cccccc",
+        "1 shot, knn, seed 0",
         "2 shots, random, seed 1",
         "8 shots",
-        "1 shots, random, seed 0, template eeeeee",
-        "1 shots",
+        "1 shot, random, seed 0, template eeeeee",
+        "1 shot",
     ]
