@@ -114,11 +114,6 @@ def _problems(card: TaskCard) -> Iterator[str]:
         yield f"metrics must be among {', '.join(METRICS[card.kind])}, but got {', '.join(unknown)}"
     if len(set(card.metrics)) != len(card.metrics):
         yield f"metrics must differ, but got {', '.join(card.metrics)}"
-    for key, names in {"related": card.related, "overlaps": card.overlaps}.items():
-        if card.name in names:
-            yield f"{key} must name other tasks, but names {card.name} itself"
-    if both := set(card.related) & set(card.overlaps):
-        yield f"related tasks must share no texts with this one, but overlaps names {', '.join(sorted(both))}, too"
 
 
 def _part_problems(card: TaskCard) -> Iterator[str]:

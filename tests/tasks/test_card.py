@@ -129,8 +129,6 @@ SPLITS = GOOD[GOOD.index("splits:") : GOOD.index("inputs:")]
         ("labels:", "choices: body\nlabels:", "13: choices are for kind multiple_choice, but the kind is classification"),
         ("labels:", "metrics: [accuracy, accuracy]\nlabels:", "13: metrics must differ, but got accuracy, accuracy"),
         ("labels:", "metrics: accuracy\nlabels:", "13: metrics: must be a list, but got 'accuracy'"),
-        ("labels:", "related: [reviews]\nlabels:", "13: related must name other tasks, but names reviews itself"),
-        ("labels:", "related: [a]\noverlaps: [a]\nlabels:", "13: related tasks must share no texts with this one, but overlaps names a"),
         # Sources.
         ("path: reviews.csv", "path: reviews.csv\n  delimiter: '||'", "7: delimiter must be one character"),
         ("path: reviews.csv", "path: reviews.csv\n  delimiter: '\"'", "7: delimiter must be one character"),
