@@ -78,14 +78,14 @@ def resume(
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Go on with a run that was interrupted or killed; finished episodes are kept."""
+    """Go on with a run that was interrupted or killed; what is finished is kept."""
     from icl.cli.progress import Watcher
     from icl.evaluation import resume as go_on
     from icl.report.terminal import print_run
     from icl.runs.find import find_unfinished
 
     directory = find_unfinished(run, out)
-    with when_interrupted(f"finished episodes are kept in {directory}; 'icl runs resume {directory}' continues"), Watcher() as watcher:
+    with when_interrupted(f"what is finished is kept in {directory}; 'icl runs resume {directory}' continues"), Watcher() as watcher:
         finished = go_on(directory, data_dir=data_dir, events=watcher)
     if json:
         print_json(finished.to_json())

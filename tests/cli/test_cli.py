@@ -542,7 +542,7 @@ def test_an_interrupted_run_is_kept_and_named(arguments: list[str], tmp_path: Pa
         check=False,
     )
     assert done.returncode == 130
-    assert "finished episodes are kept in runs/my-sentiment-" in done.stderr
+    assert "what is finished is kept in runs/my-sentiment-" in done.stderr
     assert "Traceback" not in done.stderr
     assert "icl runs resume runs/my-sentiment-" in done.stderr
     assert done.stderr.count("\n") == 1
