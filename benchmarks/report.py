@@ -140,15 +140,15 @@ def _how(name: str, outcome: Outcome) -> str:
 def _growth(sizes: Sequence[Size]) -> list[str]:
     rows = [
         f"| {s.queries:,} | {s.tokens_unique:,} | {_short(statistics.median(s.seconds))} "
-        f"| {s.tokens_unique / statistics.median(s.seconds):,.0f} | {s.peak_bytes / 2**20:,.0f} | {s.ready_bytes / 2**20:,.0f} |"
+        f"| {s.tokens_unique / statistics.median(s.seconds):,.0f} | {_short(statistics.median(s.planning))} | {s.peak_bytes / 2**20:,.0f} |"
         for s in sizes
     ]
     spread = max(s.peak_bytes for s in sizes) / min(s.peak_bytes for s in sizes) - 1
     return [
         "## Growth: more queries after the same 16 demonstrations", "",
         f"Seconds grow with unique tokens to the power {exponent(sizes):.3f}; the largest peak of memory is {spread:.0%} above the "
-        "smallest (the list of requests itself is part of it).", "",
-        "| queries | unique tokens | seconds | unique tokens/s | peak memory, MiB | before scoring, MiB |",
+        "smallest. `icl evaluate` as a whole: planning, tables and report are in the peak.", "",
+        "| queries | unique tokens | scoring, s | unique tokens/s | waiting for the planner, s | peak memory, MiB |",
         "|---:|---:|---:|---:|---:|---:|", *rows,
     ]  # fmt: skip
 

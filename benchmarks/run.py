@@ -23,7 +23,7 @@ from benchmarks.growing import measure_growth  # noqa: E402
 from benchmarks.measure import OURS, measure, say  # noqa: E402
 from benchmarks.peers import PEERS, PeerFailed, start  # noqa: E402
 from benchmarks.report import Results, write  # noqa: E402
-from benchmarks.workloads import WORKLOADS, Setting, growth  # noqa: E402
+from benchmarks.workloads import WORKLOADS, Setting  # noqa: E402
 from icl.environment import describe  # noqa: E402
 from icl.models import load_tokenizer, resolve_model  # noqa: E402
 from tasks import IclError  # noqa: E402
@@ -51,13 +51,13 @@ def main(given: Sequence[str] | None = None) -> int:
     args = arguments(given)
     source = resolve_model(args.model)
     setting = Setting(load_tokenizer(source), args.data_dir, args.scale)
-    workloads, growing, left_out = made(args.workloads, setting)
+    workloads, left_out = made([name for name in args.workloads if name != GROWTH], setting)
     settings = {"model": args.model, "dtype": args.dtype, "scale": args.scale, "rounds": args.repeats}
     results = Results(machine({}, args.dtype), settings, [], [], left_out)
     with tempfile.TemporaryDirectory(prefix="icl-benchmark-") as scratch:
         measure_all(workloads, args, str(source.path), Path(scratch), results)
-        if growing:
-            results.growth.extend(measure_growth(growing, str(source.path), args.dtype, args.repeats, Path(scratch)))
+        if GROWTH in args.workloads:
+            results.growth.extend(measure_growth(args.model, args.dtype, args.repeats, args.scale, args.data_dir, Path(scratch)))
     if not results.measured and not results.growth:
         say("nothing could be measured")
         return 1
@@ -66,22 +66,18 @@ def main(given: Sequence[str] | None = None) -> int:
     return 0
 
 
-def made(names: Sequence[str], setting: Setting) -> tuple[list[Workload], list[Workload], dict[str, str]]:
-    """The workloads asked for, those of growth, and name → why for what has no data here."""
+def made(names: Sequence[str], setting: Setting) -> tuple[list[Workload], dict[str, str]]:
+    """The workloads asked for, and name → why for what has no data here."""
     workloads: list[Workload] = []
-    growing: list[Workload] = []
     left_out: dict[str, str] = {}
     for name in names:
         say(f"preparing {name}")
         try:
-            if name == GROWTH:
-                growing = list(growth(setting))
-            else:
-                workloads.append(WORKLOADS[name](setting))
+            workloads.append(WORKLOADS[name](setting))
         except IclError as problem:
             left_out[name] = str(problem)
             say(f"{name} is left out: {problem}")
-    return workloads, growing, left_out
+    return workloads, left_out
 
 
 def measure_all(workloads: Sequence[Workload], args: argparse.Namespace, model: str, scratch: Path, results: Results) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,10 @@ from benchmarks.exchange import Workload
 from icl.encode import Encoder
 from icl.tokenise import tokenise, tokenise_open
 from prompts import PromptBuilder, load_template
-from tasks import Example, IclError, Task, keyed_rng
+from tasks import Example, Task, keyed_rng
 from tasks.load import load_task
 
 SEED = 0
-GROWTH = (100, 1_000, 10_000)
-GROWTH_TASKS = ("movie-sentiment", "product-sentiment", "editorial-sentiment", "tweet-sentiment")
-"""One task has not 10,000 test sentences; these ask the same of texts of the same kind."""
 
 
 @dataclass(frozen=True)
@@ -79,25 +76,17 @@ def writing(setting: Setting) -> Workload:
     )  # fmt: skip
 
 
+def choices(setting: Setting) -> Workload:
+    """P, for parity with lm-eval in float32: four answers of several tokens."""
+    task = load_task("openbookqa", setting.data_dir)
+    shown = drawn(task, 5, "P")
+    pairs = [(shown, q) for q in asked(task, setting.count(100), "P")]
+    return scoring("P", "openbookqa: 5 shots, 100 queries, 4 choices", task, setting, pairs)
+
+
 WORKLOADS: dict[str, Callable[[Setting], Workload]] = {
-    "A": first_shown, "B": many_labels, "C": others_for_each, "D": many_shots, "E": writing,
+    "A": first_shown, "B": many_labels, "C": others_for_each, "D": many_shots, "E": writing, "P": choices,
 }  # fmt: skip
-
-
-def growth(setting: Setting) -> Iterator[Workload]:
-    """A with more and more queries; the texts are shuffled, so that their lengths do not change with the number."""
-    task = load_task("movie-sentiment", setting.data_dir)
-    shown = drawn(task, 16, "A")
-    # Only movie-sentiment's demonstrations are ever shown, so every row of the other tasks may be asked.
-    tasks = [task, *(load_task(name, setting.data_dir) for name in GROWTH_TASKS[1:])]
-    queries = [e for t in tasks for role, rows in t.splits.items() if (t.name, role) != (task.name, "demonstration") for e in rows]
-    order = keyed_rng(SEED, "benchmark", "growth").permutation(len(queries))
-    for size in GROWTH:
-        count = setting.count(size)
-        if count > len(queries):
-            raise IclError(f"growth needs {count} queries, but {', '.join(GROWTH_TASKS)} have {len(queries)}")
-        pairs = [(shown, queries[int(i)]) for i in order[:count]]
-        yield scoring(f"growth-{count}", f"16 shots, {count:,} queries, 2 one-token labels", task, setting, pairs)
 
 
 def scoring(
