@@ -6,6 +6,7 @@ import json
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmarks.exchange import load, save
@@ -62,3 +63,17 @@ def test_ratios_are_medians_within_rounds() -> None:
     measured.outcomes = {"icl": Outcome([1.0, 2.0, 1.0]), "lm-eval": Outcome([40.0, 80.0, 44.0])}
     assert measured.ratio("lm-eval", "icl") == 40.0
     assert measured.ratio("vllm", "icl") is None
+
+
+@pytest.mark.model
+def test_growth_is_measured_on_the_command_itself(tiny_model_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import benchmarks.growing as growing
+
+    monkeypatch.setattr(growing, "SIZES", (4, 12))
+    monkeypatch.setattr(growing, "SHOTS", 2)
+    sizes = growing.measure_growth(str(tiny_model_dir), "float32", 1, 1.0, None, tmp_path)
+    assert [size.queries for size in sizes] == [4, 12]
+    assert sizes[0].tokens_unique < sizes[1].tokens_unique < sizes[1].tokens_total
+    assert np.isfinite(growing.exponent(sizes))
+    table, *_ = write(Results(MACHINE, {"model": "tiny", "dtype": "float32", "scale": 1, "rounds": 1}, [], sizes, {}), tmp_path / "out")
+    assert "| 12 |" in table.read_text(encoding="utf-8")
