@@ -80,7 +80,7 @@ def evaluate(
         events.note(f"run {directory.name} is finished already; --fresh makes another")
         Draft(directory).tidy()
         return Run(directory)
-    if fresh:
+    if fresh and is_finished(directory):
         directory = free_directory(directory)
     draft = Draft(directory)
     with draft.locked():

@@ -14,9 +14,7 @@ import typer
 from tasks.errors import IclError
 
 Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON value on stdout, everything else on stderr.")]
-Fresh = Annotated[
-    bool, typer.Option("--fresh", help="Make another run even if this one is finished or begun: everything is computed again.")
-]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Make another run even if this one is finished: everything is computed again.")]
 Out = Annotated[Path, typer.Option("--out", help="Directory of runs.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 DataDir = Annotated[

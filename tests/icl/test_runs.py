@@ -208,16 +208,6 @@ def test_a_run_that_another_process_finished_meanwhile_is_not_made_again(
     assert (whole.dir / "summary.json").stat().st_mtime_ns == stamp
 
 
-def test_fresh_does_not_go_on_with_what_is_begun(spec: RunSpec, tmp_path: Path) -> None:
-    whole = evaluate(spec, out=tmp_path)
-    begun = tmp_path / whole.name
-    (begun / "partial").mkdir()
-    (begun / "summary.json").unlink()
-    assert evaluate(spec, out=tmp_path, fresh=True).name == whole.name + "-2"
-    assert (begun / "partial").is_dir()
-    assert find_unfinished("latest", tmp_path) == begun
-
-
 def test_the_protocol_is_part_of_a_runs_name(spec: RunSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = evaluate(spec, out=tmp_path)
     written = json.loads((run.dir / "spec.json").read_text(encoding="utf-8"))
