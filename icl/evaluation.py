@@ -51,7 +51,7 @@ def evaluate(
         if crew.leads:
             Draft(first).tidy()
         return Run(first)
-    directory = crew.agree(lambda: free_directory(first)) if finished else first
+    directory = crew.agree(lambda: free_directory(first)) if fresh else first
     return _make(prepared, Draft(directory), clock, events, crew, fresh=fresh)
 
 

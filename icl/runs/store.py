@@ -189,10 +189,10 @@ class Draft:
 
 
 def free_directory(directory: Path) -> Path:
-    """The directory itself, or the first `NAME-2`, `NAME-3`, … that does not exist, or holds a run that is not finished."""
+    """The directory itself, or the first `NAME-2`, `NAME-3`, … that does not exist, or holds a fresh run to go on with."""
     number = 2
     candidate = directory
-    while candidate.exists() and not (candidate / "partial").is_dir():
+    while candidate.exists() and not (Draft(candidate).partial.is_dir() and Draft(candidate).is_fresh()):
         candidate = directory.with_name(f"{directory.name}-{number}")
         number += 1
     return candidate

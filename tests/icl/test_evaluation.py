@@ -191,6 +191,21 @@ def test_fresh_computes_everything_again(spec: RunSpec, tmp_path: Path) -> None:
     assert (again.dir / "summary.json").read_bytes() == (first.dir / "summary.json").read_bytes()
 
 
+def test_fresh_does_not_go_on_with_a_run_that_was_begun_with_the_stores_help(spec: RunSpec, tmp_path: Path) -> None:
+    class Interrupting(Quiet):
+        def section_done(self) -> None:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(spec, out=tmp_path, events=Interrupting())
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(spec, out=tmp_path, fresh=True, events=Interrupting())
+    fresh = evaluate(spec, out=tmp_path, fresh=True)
+    assert fresh.cost["spans_reused"] == 0
+    assert fresh.name.endswith("-2"), "the fresh one goes on, the other still waits"
+    assert (evaluate(spec, out=tmp_path).dir / "summary.json").read_bytes() == (fresh.dir / "summary.json").read_bytes()
+
+
 def test_after_running_out_of_memory_a_run_keeps_its_smaller_passes(spec: RunSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from icl.engine.forward import TreeForward
 
