@@ -67,6 +67,8 @@ def write_episodes(path: Path, episodes: Sequence[Episode]) -> None:
 
 def read_episodes(path: Path) -> list[Episode]:
     """Raises DataError naming file and line for anything that is not an episode, and for a file without any."""
+    if "\0" in str(path):
+        raise IclError(f"a path must not hold a NUL character, but the episodes file is {str(path)!r}")
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:

@@ -211,6 +211,8 @@ def test_empty_file(tmp_path: Path) -> None:
         read_episodes(path)
     with pytest.raises(IclError, match="there is no such file"):
         read_episodes(tmp_path / "none.jsonl")
+    with pytest.raises(IclError, match="must not hold a NUL character"):
+        read_episodes(Path("a\0b"))
 
 
 def test_resolve(task: Task) -> None:
