@@ -9,6 +9,7 @@ No torch here: the tree is data.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -109,12 +110,22 @@ class TokenTree:
         """The tokens that went in at that index."""
         return [int(t) for t in self.token[self.nodes(index)]]
 
-    def chunks(self, budget: int, first: int = 0) -> Iterator[Chunk]:
-        """Runs of at most `budget` nodes, ancestors before descendants; every node from `first` on is in exactly one."""
+    def chunks(self, budget: int, first: int = 0, cells: int | None = None) -> Iterator[Chunk]:
+        """Runs of at most `budget` nodes, ancestors before descendants; every node from `first` on is in exactly one.
+
+        `cells` bounds the memory of a chunk's attention: its nodes times the columns that they attend to (a single node may have more).
+        """
         if budget < 1:
             raise ValueError(f"a chunk must hold at least one token, but the budget is {budget}")
-        for start in range(first, len(self), budget):
-            yield Chunk(start, min(start + budget, len(self)), self.path_to(start)[:-1])
+        start = first
+        while start < len(self):
+            path = self.path_to(start)[:-1]
+            size = budget
+            if cells is not None:  # the largest n with n (path + n) <= cells
+                size = max(1, min(size, int((math.isqrt(len(path) ** 2 + 4 * cells) - len(path)) // 2)))
+            stop = min(start + size, len(self))
+            yield Chunk(start, stop, path)
+            start = stop
 
     def attended(self, chunk: Chunk) -> int:
         """Pairs of a node of the chunk and a node that it attends to: its ancestors and itself."""

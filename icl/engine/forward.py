@@ -18,6 +18,10 @@ KeyValues = list[tuple[Tensor, Tensor]]
 """By layer: keys and values, each (1, G, positions, d)."""
 
 
+CELLS = 1 << 26
+"""Rows times columns of a pass: with the default `--batch-tokens` only paths of more than 64,000 tokens make passes smaller."""
+
+
 @dataclass
 class TreeForward:
     """Packed forward passes of a model whose attention is ours."""
@@ -42,7 +46,7 @@ class TreeForward:
         """
         from transformers import DynamicCache
 
-        chunks = list(tree.chunks(budget, first))
+        chunks = list(tree.chunks(budget, first, CELLS))
         for number, chunk in enumerate(chunks):
             cache: Any = DynamicCache(ddp_cache_data=kept) if kept else DynamicCache()
             states = self.run(

@@ -54,3 +54,23 @@ def test_what_cannot_be_a_tree_is_refused() -> None:
         TokenTree.build([[1], []])
     with pytest.raises(ValueError, match="budget is 0"):
         list(TokenTree.build([[1]]).chunks(0))
+
+
+@given(SEQUENCES, st.integers(1, 12), st.integers(1, 60))
+def test_chunks_stay_within_both_budgets_and_cover_every_node_once(sequences: list[list[int]], budget: int, cells: int) -> None:
+    tree = TokenTree.build(sequences)
+    chunks = list(tree.chunks(budget, cells=cells))
+    assert [node for chunk in chunks for node in range(chunk.start, chunk.stop)] == list(range(len(tree)))
+    for chunk in chunks:
+        size = chunk.stop - chunk.start
+        assert size <= budget
+        assert size == 1 or size * (len(chunk.path) + size) <= cells
+        assert tree.attended(chunk) == tree.attends(chunk).sum()
+
+
+@given(SEQUENCES, st.data())
+def test_the_tail_of_a_sequence_is_the_end_of_its_nodes(sequences: list[list[int]], data: st.DataObject) -> None:
+    tree = TokenTree.build(sequences)
+    i = data.draw(st.integers(0, len(sequences) - 1))
+    start = data.draw(st.integers(0, len(sequences[i])))
+    assert tree.tail(i, start).tolist() == tree.nodes(i)[start:].tolist()
