@@ -46,7 +46,7 @@ def test_each_text_is_computed_once_and_charged_to_whoever_reads_it(store: Featu
     store.vectors("films", QUERIES)
     computed = store.engine.work.tokens_unique
     texts = [store.text("films", query) for query in QUERIES]
-    assert store.tokens == computed == store.work(texts).tokens_unique
+    assert computed < store.tokens == store.work(texts).tokens_unique, "what the two texts share is computed once, and charged to both"
     store.vectors("films", QUERIES[::-1])
     assert store.engine.work.tokens_unique == computed
     assert store.work(texts[:1]).tokens_unique + store.work(texts[1:2]).tokens_unique == computed
