@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from prompts.errors import UndefinedField
 from prompts.render import Renderer
 from prompts.template import GIVEN
 from prompts.types import AnswerStyle, Candidate, Prompt, Template
@@ -147,7 +148,7 @@ def _check_needs(template: Template, task: Task) -> None:
         )
     missing = [name for name in template.fields if name not in task.fields]
     if missing:
-        raise IclError(
+        raise UndefinedField(
             f"template '{template.name}' needs the field{'s' if len(missing) > 1 else ''} {', '.join(missing)}, "
             f"but task '{task.name}' has {', '.join(task.fields)}"
         )

@@ -38,6 +38,7 @@ class FrontMatter(BaseModel):
     answer_prefix: str = " "
     label_words: dict[Word, Word] = Field(default_factory=dict)
     licence: str = "Apache-2.0"
+    lint_ignore: tuple[Word, ...] = ()
 
 
 def split_front_matter(source: str, where: str) -> tuple[FrontMatter, str, int]:

@@ -36,6 +36,8 @@ class Template:
     label_words: Mapping[str, str]
     """Label → word, where the template prefers other words than the task's card."""
     licence: str
+    lint_ignore: tuple[str, ...] = ()
+    """Rules of `icl prompts lint` that its author has decided against."""
 
 
 @dataclass(frozen=True, slots=True)

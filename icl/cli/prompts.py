@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
+from icl.cli import prompts_lint
 from icl.cli.options import Debug, Json, print_json
 
-app = typer.Typer(help="Prompt templates: list the library, show one.", no_args_is_help=True)
+app = typer.Typer(help="Prompt templates: list the library, show one, check one.", no_args_is_help=True)
 
 
 @app.command("list")
@@ -43,3 +44,7 @@ def show(
         print_json({"name": template.name, "sha256": template.sha256, "source": template.source, "inclusions": inclusions})
     else:
         print(template.source, end="")
+
+
+app.command("lint")(prompts_lint.lint)
+app.command("explain")(prompts_lint.explain)
