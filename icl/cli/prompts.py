@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from icl.cli import prompts_lint
+from icl.cli import prompts_lint, prompts_preview
 from icl.cli.options import Debug, Json, print_json
 
-app = typer.Typer(help="Prompt templates: list the library, show one, check one.", no_args_is_help=True)
+app = typer.Typer(help="Prompt templates: list the library, show one, check one, look at what it writes.", no_args_is_help=True)
 
 
 @app.command("list")
@@ -46,5 +46,6 @@ def show(
         print(template.source, end="")
 
 
+app.command("preview")(prompts_preview.preview)
 app.command("lint")(prompts_lint.lint)
 app.command("explain")(prompts_lint.explain)

@@ -60,3 +60,74 @@ def test_explain(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(json.loads(capsys.readouterr().out)) == 21
     assert main(["prompts", "explain", "P999"]) == 2
     assert "unknown lint rule" in capsys.readouterr().err
+
+
+def test_preview_prints_the_text_with_its_span(
+    mine: Path, own_task: Path, tiny_model_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["prompts", "preview", str(mine), "--task", str(own_task), "--shots", "2"]
+    assert main(command) == 0
+    printed = capsys.readouterr().out
+    assert "    1 │ Text: a " in printed
+    assert "    2 │ Sentiment: " in printed
+    assert "query │ Sentiment:⟦ " in printed
+    assert "--model counts the tokens" in printed
+    assert main([*command, "--model", str(tiny_model_dir), "--tokens"]) == 0
+    printed = capsys.readouterr().out
+    assert "% of the window of 512" in printed
+    assert "tokens: " in printed
+    assert main([*command, "--model", str(tiny_model_dir), "--tokens", "--json"]) == 0
+    value = json.loads(capsys.readouterr().out)
+    assert value["n_tokens"] == len(value["tokens"])
+    assert value["text"] == "".join(segment["text"] for segment in value["segments"])
+
+
+def test_preview_writes_a_page(mine: Path, own_task: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = tmp_path / "page.html"
+    assert main(["prompts", "preview", str(mine), "--task", str(own_task), "--html", str(page)]) == 0
+    assert capsys.readouterr().out == f"written to {page}\n"
+    assert "<mark" in page.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--tokens"], "--tokens needs a tokenizer"),
+        (["--watch", "--json"], "--json exactly one value"),
+        (["--query", "nothing"], "unknown query 'nothing'"),
+        (["--html", "/nowhere/page.html"], "/nowhere"),
+    ],
+)
+def test_preview_mistakes(mine: Path, own_task: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str) -> None:
+    assert main(["prompts", "preview", str(mine), "--task", str(own_task), *arguments]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert message in printed.err
+
+
+def test_watch_prints_again_when_the_template_or_an_inclusion_is_saved(
+    mine: Path, own_task: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three saves, one of them broken: a mistake is said and the watch goes on; Ctrl-C is its ordinary end."""
+    part = mine.parent / "part.jinja"
+    saves = [
+        lambda: None,
+        lambda: mine.write_text(QUERY.replace("Text", "Review"), encoding="utf-8"),
+        lambda: mine.write_text("{% block query %}{{ text", encoding="utf-8"),
+        lambda: part.write_text("first", encoding="utf-8"),
+        lambda: mine.write_text("{% block query %}{% include 'part.jinja' %} {{ text }}{% endblock %}", encoding="utf-8"),
+        lambda: part.write_text("second", encoding="utf-8"),
+    ]
+
+    def next_save(seconds: float) -> None:
+        if not saves:
+            raise KeyboardInterrupt
+        saves.pop(0)()
+
+    monkeypatch.setattr("icl.cli.prompts_preview.wait", next_save)
+    assert main(["prompts", "preview", str(mine), "--task", str(own_task), "--watch"]) == 0
+    printed = capsys.readouterr()
+    order = [printed.out.index(text) for text in ("query │ Text: ", "query │ Review: ", "query │ first ", "query │ second ")]
+    assert order == sorted(order)
+    assert "mine.jinja:1:" in printed.err
+    assert printed.out.count("candidate positive") == 4
