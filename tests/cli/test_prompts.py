@@ -131,3 +131,39 @@ def test_watch_prints_again_when_the_template_or_an_inclusion_is_saved(
     assert order == sorted(order)
     assert "mine.jinja:1:" in printed.err
     assert printed.out.count("candidate positive") == 4
+
+
+def test_new_writes_a_starter_that_previews_and_passes_lint(
+    own_task: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["prompts", "new", "first", "--task", str(own_task)]) == 0
+    assert "icl prompts preview first.jinja" in capsys.readouterr().out
+    assert main(["prompts", "lint", "first.jinja", "--task", str(own_task)]) == 0
+    assert main(["prompts", "preview", "first.jinja", "--task", str(own_task)]) == 0
+    assert "Answer with one of: negative, positive." in capsys.readouterr().out
+    before = (tmp_path / "first.jinja").read_text(encoding="utf-8")
+    assert main(["prompts", "new", "first.jinja", "--task", "plural"]) == 2
+    assert "first.jinja must be a new file, but it exists" in capsys.readouterr().err
+    assert (tmp_path / "first.jinja").read_text(encoding="utf-8") == before
+    assert main(["prompts", "new", "no/such/place", "--task", str(own_task)]) == 2
+    assert main(["prompts", "new", "other", "--task", "plurals"]) == 2
+    assert not (tmp_path / "other.jinja").exists()
+
+
+def test_diff_shows_the_same_items_side_by_side(own_task: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["prompts", "diff", "sentiment-plain", "classify-plain", "--task", str(own_task)]
+    assert main(command) == 0
+    printed = capsys.readouterr().out
+    (query,) = [line for line in printed.splitlines() if "⟦" in line]
+    assert "Sentiment:⟦" in query
+    assert "Label:⟦" in query
+    assert "≠" in query
+    assert "≠" not in next(line for line in printed.splitlines() if "Text: " in line)
+    assert main([*command, "--json"]) == 0
+    value = json.loads(capsys.readouterr().out)
+    assert value["same"] is False
+    assert value["a"]["demonstrations"] == value["b"]["demonstrations"]
+    assert value["a"]["text"].replace("Sentiment:", "Label:") == value["b"]["text"]
+    assert main(["prompts", "diff", "sentiment-plain", "sentiment-plain", "--task", str(own_task)]) == 0
+    assert "the two prompts are the same" in capsys.readouterr().out
