@@ -15,9 +15,10 @@ from prompts import PromptBuilder, library_names, load_template
 from prompts.build import check_fit
 from prompts.chat import chat_renderer
 from prompts.lint import RULES, Vocabulary, lint
+from tasks.cardfile import load_card
 from tasks.errors import IclError
+from tasks.load import find_card, load_task
 from tasks.load import library_names as task_names
-from tasks.load import load_task
 from tasks.types import Task
 
 PLAIN = "{% block query %}Text: {{ text }}\nSentiment:{% endblock %}"
@@ -166,8 +167,7 @@ def test_what_does_not_exist_is_no_finding(task: Task, tmp_path: Path) -> None:
         lint("sentiment-plain", task, 100_000)
 
 
-EMBEDDED = {"country-capital", "country-region", "editorial-sentiment", "element-symbol", "movie-sentiment", "past-tense", "plural",
-            "product-sentiment", "tweet-sentiment"}  # fmt: skip
+EMBEDDED = {name for name in task_names() if load_card(find_card(name)).source.type != "hub"}
 
 
 @pytest.mark.parametrize("name", task_names())
