@@ -92,6 +92,7 @@ def parse_template(text: str, name: str, path: Path | None = None) -> Template:
         answer_prefix=front.answer_prefix,
         label_words=front.label_words,
         lint_ignore=front.lint_ignore,
+        mapping=front.mapping,
         licence=front.licence,
     )
 
