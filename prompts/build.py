@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from prompts.errors import UndefinedField
 from prompts.render import Renderer
 from prompts.template import GIVEN
 from prompts.types import AnswerStyle, Candidate, Prompt, Template
@@ -17,6 +18,8 @@ from tasks.errors import IclError
 from tasks.types import LETTERS, Example, Query, Task
 
 Message = dict[str, str]
+ARBITRARY = ("apple", "river", "chair", "stone", "bread", "cloud", "horse", "music", "paper", "garden", "winter", "doctor")
+"""Words without a bearing on any task's labels: common, short, each beginning with another token."""
 ApplyChat = Callable[[list[Message]], str]
 """Chat turns → text, up to the point where the assistant's answer begins."""
 
@@ -52,8 +55,13 @@ class Verbalizer:
 def make_verbalizer(template: Template, task: Task) -> Verbalizer:
     """How the answers of a task are written. Raises IclError for label words or letters that do not serve it."""
     if task.kind != "classification":
+        if template.answer == "number" or template.mapping != "own":
+            what = "answers with numbers" if template.answer == "number" else f"maps labels ({template.mapping})"
+            raise IclError(f"template '{template.name}' {what}, which needs labels, but task '{task.name}' is of kind {task.kind}")
         return Verbalizer(template.answer, {}, targets_are_letters=task.kind == "multiple_choice")
     words = label_words(template, task)
+    if template.answer == "number":
+        return Verbalizer("number", {label: str(number) for number, label in enumerate(task.labels, 1)})
     if template.answer != "letter":
         return Verbalizer("word", words)
     if len(task.labels) > len(LETTERS):
@@ -72,6 +80,20 @@ def label_words(template: Template, task: Task) -> dict[str, str]:
     words = {label: template.label_words.get(label, task.label_words[label]) for label in task.labels}
     if len(set(words.values())) != len(words):
         raise IclError(f"label words must differ, but those of task '{task.name}' are {', '.join(words.values())}")
+    return mapped(words, template, task)
+
+
+def mapped(words: dict[str, str], template: Template, task: Task) -> dict[str, str]:
+    """Label → word under the template's `mapping` (Wei et al. 2023: flipped and semantically unrelated labels)."""
+    if template.mapping == "reversed":
+        return dict(zip(words, reversed(words.values()), strict=True))
+    if template.mapping == "arbitrary":
+        if len(words) > len(ARBITRARY):
+            raise IclError(
+                f"mapping 'arbitrary' has words for at most {len(ARBITRARY)} labels, but task '{task.name}' has {len(words)}; "
+                "write label_words of your own"
+            )
+        return dict(zip(words, ARBITRARY, strict=False))
     return words
 
 
@@ -85,8 +107,8 @@ class PromptBuilder:
         self.chat = chat
         self.verbalizer = make_verbalizer(template, task)
         labels = tuple(label_words(template, task).values())
-        if template.answer == "letter":
-            _check_letters(template, task, labels)
+        if template.answer in ("letter", "number"):
+            _check_explained(template, task, labels)
         self._last: tuple[tuple[tuple[str, str], ...], str] | None = None
         """Demonstrations (ids and answers) and how they are written."""
         self.renderer = Renderer(template, task={"name": task.name, "description": task.description}, labels=labels)
@@ -147,7 +169,7 @@ def _check_needs(template: Template, task: Task) -> None:
         )
     missing = [name for name in template.fields if name not in task.fields]
     if missing:
-        raise IclError(
+        raise UndefinedField(
             f"template '{template.name}' needs the field{'s' if len(missing) > 1 else ''} {', '.join(missing)}, "
             f"but task '{task.name}' has {', '.join(task.fields)}"
         )
@@ -160,19 +182,23 @@ def _check_needs(template: Template, task: Task) -> None:
         )
 
 
-def _check_letters(template: Template, task: Task, words: Sequence[str]) -> None:
-    """An answer "A" means something only where the prompt says what A is."""
+def _check_explained(template: Template, task: Task, words: Sequence[str]) -> None:
+    """An answer "A" or "1" means something only where the prompt says what it is."""
     if task.kind not in ("classification", "multiple_choice"):
         raise IclError(
             f"template '{template.name}' answers with letters, but task '{task.name}' of kind {task.kind} is answered with a text"
         )
+    numbers = template.answer == "number"
+    names = [str(i) for i in range(1, len(words) + 1)] if numbers else LETTERS
     seen = template.used["query"] | template.used.get("instruction", frozenset())
-    listed = "letters" in seen and bool(seen & {"choices", "labels"}) if words else "choices" in template.used["query"]
-    written_out = bool(words) and all(_names_letter(template.body, *pair) for pair in zip(LETTERS, words, strict=False))
+    lists = bool(seen & {"choices", "labels"}) and (numbers or "letters" in seen)
+    listed = lists if words else "choices" in template.used["query"]
+    written_out = bool(words) and all(_names_letter(template.body, *pair) for pair in zip(names, words, strict=False))
     if not listed and not written_out:
+        mark = "loop.index" if numbers else "letters[loop.index0]"
         raise IclError(
-            f"template '{template.name}' answers with letters, but its prompt never says what they stand for; list them in 'query' or "
-            "'instruction', such as {% for choice in choices %}{{ letters[loop.index0] }}. {{ choice }} {% endfor %}"
+            f"template '{template.name}' answers with {template.answer}s, but its prompt never says what they stand for; list them in "
+            f"'query' or 'instruction', such as {{% for choice in choices %}}{{{{ {mark} }}}}. {{{{ choice }}}} {{% endfor %}}"
         )
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from prompts.types import AnswerStyle
+from prompts.types import AnswerStyle, Mapped
 from tasks.errors import IclError
 from tasks.types import KINDS, Kind
 
@@ -38,6 +38,8 @@ class FrontMatter(BaseModel):
     answer_prefix: str = " "
     label_words: dict[Word, Word] = Field(default_factory=dict)
     licence: str = "Apache-2.0"
+    lint_ignore: tuple[Word, ...] = ()
+    mapping: Mapped = "own"
 
 
 def split_front_matter(source: str, where: str) -> tuple[FrontMatter, str, int]:

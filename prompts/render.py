@@ -9,6 +9,7 @@ from typing import Any
 from jinja2.exceptions import SecurityError, TemplateError, UndefinedError
 
 from prompts.blocks import Source, split_blocks
+from prompts.errors import UndefinedField
 from prompts.language import MAX_TEXT
 from prompts.sandbox import Sandbox
 from prompts.types import Template
@@ -64,7 +65,7 @@ class Renderer:
             return "".join(chunks)
         except UndefinedError as error:
             known = ", ".join(sorted({*fields, *self._given}))
-            raise IclError(f"{where}: {_line(error)}; names that exist here: {known}") from error
+            raise UndefinedField(f"{where}: {_line(error)}; names that exist here: {known}") from error
         except SecurityError as error:
             raise IclError(f"{where}: refused by the sandbox: {_line(error)}") from error
         except RecursionError as error:

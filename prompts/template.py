@@ -13,6 +13,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from prompts.blocks import Source, names_used, split_blocks
+from prompts.errors import AnswerInReach
 from prompts.files import Inclusions, closure_sha256, read_file
 from prompts.front import split_front_matter
 from prompts.sandbox import Sandbox
@@ -34,6 +35,12 @@ def library_names() -> list[str]:
 
 def load_template(name_or_path: str | Path) -> Template:
     """The template of that name in the library, or in that file (a path, or a name that ends in `.jinja`)."""
+    path = find_template(name_or_path)
+    return parse_template(read_file(path), path.stem, path)
+
+
+def find_template(name_or_path: str | Path) -> Path:
+    """Where the template of that name or path stands. Raises IclError when there is none."""
     text = str(name_or_path)
     if text.endswith(".jinja") or "/" in text or isinstance(name_or_path, Path):
         path = Path(name_or_path)
@@ -43,11 +50,10 @@ def load_template(name_or_path: str | Path) -> Template:
             raise IclError(f"{path}: the template cannot be read ({error.strerror})") from error
         if not found:
             raise IclError(f"a template must be a file that exists, but there is no {path}")
-    else:
-        path = LIBRARY / f"{text}.jinja"
-        if text not in library_names():
-            raise unknown_name("template", text, library_names(), "(a file of your own must end in .jinja)")
-    return parse_template(read_file(path), path.stem, path)
+        return path
+    if text not in library_names():
+        raise unknown_name("template", text, library_names(), "(a file of your own must end in .jinja)")
+    return LIBRARY / f"{text}.jinja"
 
 
 def parse_template(text: str, name: str, path: Path | None = None) -> Template:
@@ -85,6 +91,8 @@ def parse_template(text: str, name: str, path: Path | None = None) -> Template:
         answer=front.answer,
         answer_prefix=front.answer_prefix,
         label_words=front.label_words,
+        lint_ignore=front.lint_ignore,
+        mapping=front.mapping,
         licence=front.licence,
     )
 
@@ -93,6 +101,6 @@ def _check_names(used: dict[str, frozenset[str]], where: str) -> None:
     """The answer is out of reach of what stands before it, and the query side differs between items."""
     for block, names in used.items():
         if block != "demonstration" and names & ANSWER_SIDE:
-            raise IclError(f"{where}: block '{block}' uses '{min(names & ANSWER_SIDE)}', which exists in 'demonstration' only")
+            raise AnswerInReach(f"{where}: block '{block}' uses '{min(names & ANSWER_SIDE)}', which exists in 'demonstration' only")
     if not used["query"] - SAME_FOR_ALL:
         raise IclError(f"{where}: block 'query' must use an input field (such as {{{{ text }}}}), or every query would be the same prompt")

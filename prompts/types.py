@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-AnswerStyle = Literal["word", "letter", "text"]
-"""How a template writes an answer: the label's word, the letter of a choice, or the text itself."""
+AnswerStyle = Literal["word", "letter", "number", "text"]
+"""How a template writes an answer: the label's word, the letter of a choice, the number of a label, or the text itself."""
+Mapped = Literal["own", "reversed", "arbitrary"]
+"""Which words labels get: their own; those of the labels in reverse order; words that have nothing to do with them."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,10 @@ class Template:
     label_words: Mapping[str, str]
     """Label → word, where the template prefers other words than the task's card."""
     licence: str
+    lint_ignore: tuple[str, ...] = ()
+    """Rules of `icl prompts lint` that its author has decided against."""
+    mapping: Mapped = "own"
+    """For ablations: what a model does that cannot rely on what the words mean."""
 
 
 @dataclass(frozen=True, slots=True)

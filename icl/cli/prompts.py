@@ -6,9 +6,12 @@ from typing import Annotated
 
 import typer
 
+from icl.cli import prompts_lint, prompts_new, prompts_preview
 from icl.cli.options import Debug, Json, print_json
 
-app = typer.Typer(help="Prompt templates: list the library, show one.", no_args_is_help=True)
+app = typer.Typer(
+    help="Prompt templates: list the library, show one, write your own, look at what it writes, check it.", no_args_is_help=True
+)
 
 
 @app.command("list")
@@ -43,3 +46,10 @@ def show(
         print_json({"name": template.name, "sha256": template.sha256, "source": template.source, "inclusions": inclusions})
     else:
         print(template.source, end="")
+
+
+app.command("new")(prompts_new.new)
+app.command("diff")(prompts_new.diff)
+app.command("preview")(prompts_preview.preview)
+app.command("lint")(prompts_lint.lint)
+app.command("explain")(prompts_lint.explain)

@@ -21,14 +21,14 @@ _UNSAFE = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", 
 def render(template: str, charts: Mapping[str, Mapping[str, Any]], view: Any, folder: Path = HERE) -> str:
     """The page of a template in `folder` (which may extend `base.html.jinja`); `charts` maps element ids to Vega-Lite specs.
 
-    The template sees `view`. Everything it prints is escaped; an undefined name is an error.
+    A page without charts has no script at all. The template sees `view`. Everything it prints is escaped; an undefined name is an error.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
     loader = FileSystemLoader([folder, HERE])
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    scripts = (vega_bundle(), (HERE / "page.js").read_text(encoding="utf-8"))
+    scripts = (vega_bundle(), (HERE / "page.js").read_text(encoding="utf-8")) if charts else ()
     return environment.get_template(template).render(
         view=view,
         style=Markup((HERE / "page.css").read_text(encoding="utf-8")),

@@ -29,7 +29,9 @@ def command(*arguments: str, cwd: Path, **environment: str) -> subprocess.Comple
     return subprocess.run([sys.executable, "-c", RUN, *arguments], capture_output=True, text=True, cwd=cwd, env=variables, check=False)
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["evaluate", "--help"], ["runs", "--help"], ["compare", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["evaluate", "--help"], ["runs", "--help"], ["compare", "--help"], ["prompts", "--help"]]
+)
 def test_help_imports_nothing_heavy(arguments: list[str], tmp_path: Path) -> None:
     code = (
         "import sys\nfrom icl.cli.main import main\n"
