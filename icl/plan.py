@@ -12,8 +12,7 @@ from typing import Any, Literal
 from icl.encode import Encoder
 from icl.engine.types import ScoreRequest
 from icl.selection import Chooser, Selector
-from icl.selection.knn import KNNSelector
-from icl.selection.types import text_of
+from icl.selection.types import embedder_of, text_of
 from icl.spec import RunSpec
 from icl.tokenise import tokenise, tokenise_open
 from prompts import Candidate, Prompt, PromptBuilder
@@ -72,8 +71,8 @@ class Planner:
         A context that all queries of the episode share is asked once, in the `first` section, and belongs to nobody. Queries that had
         to drop demonstrations have contexts of their own.
         """
-        if isinstance(self.selector, KNNSelector):
-            self.selector.embed([text_of(example.query()) for example in queries])  # all at once, not one by one below
+        if embed := embedder_of(self.selector):
+            embed([text_of(example.query()) for example in queries])  # all at once, not one by one below
         shared = None if self.selector.per_query else self._demonstrations(episode, chooser, support, None)
         free: dict[int, list[Item]] = {}
         dropped: dict[str, int] = {}

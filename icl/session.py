@@ -23,7 +23,7 @@ from icl.runs.tables import Rows
 from icl.scoring import score_section
 from icl.sections import Section
 from icl.selection import Chooser, make_selector
-from icl.selection.knn import KNNSelector
+from icl.selection.types import embedder_of
 from prompts import PromptBuilder
 from prompts.chat import chat_renderer
 from tasks.types import with_labels
@@ -53,7 +53,7 @@ class Session:
 
     def planned(self, sections: Sequence[Section]) -> Iterator[tuple[Section, list[Item]]]:
         """Each section with its items. The next is planned while the caller scores the one before, unless planning needs the engine."""
-        if isinstance(self.planner.selector, KNNSelector):
+        if embedder_of(self.planner.selector):
             for section in sections:
                 with self.clock.phase("plan"):
                     items = self._items(section)

@@ -19,7 +19,13 @@ def command(
     task: Annotated[str, typer.Argument(help="A task of the library ('icl tasks list'), or the path of a card (.yaml).")],
     model: Annotated[str, typer.Option(help="Builtin, local directory, GGUF file or hub id.")] = "builtin:smollm2-135m",
     template: Annotated[str, typer.Option(help="Template name or .jinja file. [default: the task's own]")] = "",
-    selector: Annotated[str, typer.Option(help="random, balanced, fixed, bm25, knn, or fixed:ID,ID,…")] = "random",
+    selector: Annotated[
+        str,
+        typer.Option(
+            help="random, balanced, fixed, bm25, knn, bm25-stratified, knn-stratified, mmr, dpp, set-coverage, votek, k-center, "
+            "or fixed:ID,ID,…"
+        ),
+    ] = "random",
     shots: Annotated[int, typer.Option(help="Demonstrations in the prompt.")] = 8,
     pool: Annotated[int | None, typer.Option(help="Rows of the demonstration split to choose from. [default: all]")] = None,
     calibration: Annotated[

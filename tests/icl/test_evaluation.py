@@ -22,6 +22,7 @@ from icl import RunSpec, evaluate
 from icl.events import Quiet
 from icl.runs import Run
 from icl.runs.show import exported
+from icl.selection import SELECTORS
 from tasks import Episode, IclError
 from tasks.episodefile import write_episodes
 from tasks.load import load_task
@@ -347,13 +348,13 @@ def test_an_episodes_file_is_not_overridden_without_a_word(spec: RunSpec, tmp_pa
     assert not (tmp_path / "b").exists()
 
 
-@pytest.mark.parametrize("selector", ["balanced", "knn", "bm25", "fixed"])
+@pytest.mark.parametrize("selector", SELECTORS)
 def test_every_selector_runs(spec: RunSpec, tmp_path: Path, selector: str) -> None:
     run = evaluate(replace(spec, selector=selector, episodes=2, queries=4), out=tmp_path)
     shown = {tuple(row["demonstrations"]) for row in run.table("prompts")}
     assert all(len(ids) == 3 for ids in shown)
-    assert len(shown) == {"balanced": 2, "fixed": 1}.get(selector, len(shown))
-    if selector in {"knn", "bm25"}:
+    assert len(shown) == {"random": 2, "balanced": 2, "fixed": 1, "votek": 1, "k-center": 2}.get(selector, len(shown))
+    if SELECTORS[selector](lambda texts: np.zeros((len(texts), 1), dtype=np.float32)).per_query:
         assert len(shown) > 2, "each query has demonstrations of its own"
         free = run.table("content_free")
         assert {row["belongs_to"] for row in free} == {row["query"] for row in run.table("prompts")}
