@@ -11,8 +11,9 @@ from typing import Any, Literal
 
 from icl.encode import Encoder
 from icl.engine.types import ScoreRequest
+from icl.ordering import Order
 from icl.selection import Chooser, Selector
-from icl.selection.types import embedder_of, text_of
+from icl.selection.types import Embed, embedder_of, text_of
 from icl.spec import RunSpec
 from icl.tokenise import tokenise, tokenise_open
 from prompts import Candidate, Prompt, PromptBuilder
@@ -59,9 +60,15 @@ class Planner:
     encoder: Encoder
     window: int
     selector: Selector
+    order: Order
     parts: frozenset[Part]
     """Which items to make besides the queries."""
     generate: bool
+
+    @property
+    def embed(self) -> Embed | None:
+        """What selector or order embed texts with: then planning asks the engine."""
+        return embedder_of(self.selector) or embedder_of(self.order)
 
     def items(
         self, episode: Episode, chooser: Chooser, support: Sequence[Example], queries: Sequence[Example], *, first: bool = True
@@ -71,9 +78,9 @@ class Planner:
         A context that all queries of the episode share is asked once, in the `first` section, and belongs to nobody. Queries that had
         to drop demonstrations have contexts of their own.
         """
-        if embed := embedder_of(self.selector):
+        if embed := self.embed:
             embed([text_of(example.query()) for example in queries])  # all at once, not one by one below
-        shared = None if self.selector.per_query else self._demonstrations(episode, chooser, support, None)
+        shared = None if self.selector.per_query or self.order.per_query else self._demonstrations(episode, chooser, support, None)
         free: dict[int, list[Item]] = {}
         dropped: dict[str, int] = {}
         for example in queries:
@@ -93,9 +100,13 @@ class Planner:
             yield from free[0]
 
     def _demonstrations(self, episode: Episode, chooser: Chooser, support: Sequence[Example], query: Query | None) -> list[Example]:
-        rng = keyed_rng(self.spec.seed, "select", episode.id, query.id if query else "")
-        chosen = chooser.choose(query, self.spec.shots, rng)
-        return [support[i] for i in chosen]
+        """What stands before this query, or before all queries of the episode. A selection that does not look at queries is one for all."""
+        asked = query if self.selector.per_query else None
+        chosen = chooser.choose(asked, self.spec.shots, keyed_rng(self.spec.seed, "select", episode.id, asked.id if asked else ""))
+        shown = [support[i] for i in chosen]
+        arranged = query if self.order.per_query else None
+        places = self.order.arrange(shown, arranged, keyed_rng(self.spec.seed, "order", episode.id, asked.id if asked else ""))
+        return [shown[i] for i in places]
 
     def _fitted(
         self, episode: Episode, support: Sequence[Example], shown: Sequence[Example], example: Example, free: dict[int, list[Item]]

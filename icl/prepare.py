@@ -10,6 +10,7 @@ from icl.calibration import CALIBRATORS, get_calibrator
 from icl.device import default_batch_tokens, resolve_device, resolve_dtype
 from icl.events import Events
 from icl.models import ModelSource, resolve_model
+from icl.ordering import check_order
 from icl.selection import check_selector
 from icl.spec import ResolvedSpec, RunSpec
 from prompts import Template, check_fit, load_template
@@ -42,6 +43,7 @@ class Prepared:
 def prepare(spec: RunSpec, data_dir: Path | None, episodes_file: Path | None, events: Events) -> Prepared:
     """Looks up every name, draws the episodes, fills in every default. Writes nothing but the caches of data and models."""
     check_selector(spec.selector, spec.shots)
+    check_order(spec.order)
     for name in spec.calibration:
         get_calibrator(name)
     events.phase("data")
@@ -50,6 +52,7 @@ def prepare(spec: RunSpec, data_dir: Path | None, episodes_file: Path | None, ev
     task = load_task(spec.task, data_dir)
     template = load_template(spec.template or task.default_template)
     check_fit(template, task)
+    check_order(spec.order, task.kind)
     if episodes_file:
         episodes = read_episodes(episodes_file)
         spec = as_the_file_says(spec, episodes)

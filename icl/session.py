@@ -17,13 +17,13 @@ from icl.engine.store import Identity, ScoreStore, StoredEngine, store_path
 from icl.engine.types import Engine, Progress, Work
 from icl.environment import describe
 from icl.models import load_model
+from icl.ordering import make_order
 from icl.plan import Item, Part, Planner
 from icl.prepare import Prepared
 from icl.runs.tables import Rows
 from icl.scoring import score_section
 from icl.sections import Section
 from icl.selection import Chooser, make_selector
-from icl.selection.types import embedder_of
 from prompts import PromptBuilder
 from prompts.chat import chat_renderer
 from tasks.types import with_labels
@@ -53,7 +53,7 @@ class Session:
 
     def planned(self, sections: Sequence[Section]) -> Iterator[tuple[Section, list[Item]]]:
         """Each section with its items. The next is planned while the caller scores the one before, unless planning needs the engine."""
-        if embedder_of(self.planner.selector):
+        if self.planner.embed:
             for section in sections:
                 with self.clock.phase("plan"):
                     items = self._items(section)
@@ -116,6 +116,7 @@ def planner_of(prepared: Prepared, engine: Engine, window: int, tokenizer: Any) 
     def builder(labels: tuple[str, ...]) -> PromptBuilder:
         return PromptBuilder(prepared.template, with_labels(prepared.task, labels), chat)
 
+    embed = Embedder(engine, tokenizer, window)
     needs = {get_calibrator(name).needs for name in spec.calibration}
     return Planner(
         spec=spec,
@@ -123,7 +124,8 @@ def planner_of(prepared: Prepared, engine: Engine, window: int, tokenizer: Any) 
         builder=builder,
         encoder=Encoder(tokenizer),
         window=window,
-        selector=make_selector(spec.selector, Embedder(engine, tokenizer, window)),
+        selector=make_selector(spec.selector, embed),
+        order=make_order(spec.order, embed),
         parts=frozenset(part for part in FREE_PARTS if part in needs),
         generate=prepared.task.kind == "generation",
     )

@@ -28,6 +28,8 @@ class RunSpec:
     template: str = ""
     """A name of the library or a .jinja file; empty means the task's default."""
     selector: str = "random"
+    order: str = "given"
+    """How the selected demonstrations are arranged."""
     shots: int = 8
     """Demonstrations in the prompt."""
     pool: int | None = None

@@ -26,6 +26,9 @@ def command(
             "or fixed:ID,ID,…"
         ),
     ] = "random",
+    order: Annotated[
+        str, typer.Option(help="given (by the selector), random, similarity-ascending, similarity-descending, label-alternating.")
+    ] = "given",
     shots: Annotated[int, typer.Option(help="Demonstrations in the prompt.")] = 8,
     pool: Annotated[int | None, typer.Option(help="Rows of the demonstration split to choose from. [default: all]")] = None,
     calibration: Annotated[
@@ -66,6 +69,7 @@ def command(
         model=model,
         template=template,
         selector=selector,
+        order=order,
         shots=shots,
         pool=pool,
         calibration=names(calibration),

@@ -31,8 +31,9 @@ def print_run(run: Run) -> None:
     console = Console()
     spec, facts = run.resolved.spec, run.environment["run"]
     chat = ", chat" if spec.chat else ""
+    order = f", {spec.order}" if spec.order != "given" else ""
     console.print(
-        f"[bold]{escape(facts['task'])}[/bold] · {escape(facts['model'])} · {spec.shots} shots ({escape(spec.selector)}{chat}) · "
+        f"[bold]{escape(facts['task'])}[/bold] · {escape(facts['model'])} · {spec.shots} shots ({escape(spec.selector)}{order}{chat}) · "
         f"template {escape(run.environment['template']['name'])} · {run.environment['dtype']} on {run.environment['device']}",
         highlight=False,
         soft_wrap=True,

@@ -10,6 +10,7 @@ Facts = dict[str, Callable[[ResolvedSpec], str]]
 
 SETTINGS: Facts = {
     "selector": lambda r: r.spec.selector,
+    "order": lambda r: f"order {r.spec.order}",
     "template": lambda r: r.spec.template,
     "pool": lambda r: f"pool {r.spec.pool or 'all'}",
     "seed": lambda r: f"seed {r.spec.seed}",

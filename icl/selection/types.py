@@ -40,8 +40,8 @@ class Selector(Protocol):
         ...
 
 
-def embedder_of(selector: Selector) -> Embed | None:
-    """What a strategy embeds texts with; None for one that never asks the engine."""
+def embedder_of(selector: object) -> Embed | None:
+    """What a selector or an order embeds texts with; None for one that never asks the engine."""
     embed: Embed | None = getattr(selector, "embed", None)
     return embed
 

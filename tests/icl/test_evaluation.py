@@ -20,6 +20,7 @@ import torch
 import icl
 from icl import RunSpec, evaluate
 from icl.events import Quiet
+from icl.ordering import ORDERS
 from icl.runs import Run
 from icl.runs.show import exported
 from icl.selection import SELECTORS
@@ -360,6 +361,20 @@ def test_every_selector_runs(spec: RunSpec, tmp_path: Path, selector: str) -> No
         assert {row["belongs_to"] for row in free} == {row["query"] for row in run.table("prompts")}
 
 
+@pytest.mark.parametrize("order", ORDERS)
+def test_every_order_shows_the_same_demonstrations_otherwise(spec: RunSpec, tmp_path: Path, order: str) -> None:
+    few = replace(spec, shots=5, episodes=2, queries=3)
+    given, run = evaluate(few, out=tmp_path / "a"), evaluate(replace(few, order=order), out=tmp_path / "b")
+    assert (given.name == run.name) == (order == "given"), "the order counts in the hash"
+    pairs = [(a["demonstrations"], b["demonstrations"]) for a, b in zip(given.table("prompts"), run.table("prompts"), strict=True)]
+    assert all(sorted(a) == sorted(b) for a, b in pairs)
+    assert all(a == b for a, b in pairs) == (order == "given")
+    shown = {tuple(b) for _, b in pairs}
+    assert (len(shown) > 2) == order.startswith("similarity"), "only these look at the query"
+    free = run.table("content_free")
+    assert ({row["belongs_to"] for row in free} == {""}) != order.startswith("similarity")
+
+
 def test_twenty_episodes_have_a_bootstrap(spec: RunSpec, tmp_path: Path) -> None:
     run = evaluate(replace(spec, episodes=20, queries=4, shots=1, calibration=("none",)), out=tmp_path)
     low, high = run.summary["metrics"]["none"]["accuracy"]["bootstrap95"]
@@ -478,6 +493,7 @@ def test_a_multiple_choice_card(spec: RunSpec, tmp_path: Path) -> None:
     ("change", "message"),
     [
         ({"template": "sentiment-plan"}, "unknown template 'sentiment-plan': did you mean sentiment-plain"),
+        ({"order": "similar"}, "unknown order 'similar'"),
         ({"selector": "knm"}, "unknown selector 'knm': did you mean knn"),
         ({"calibration": ("batsh",)}, "unknown calibration 'batsh': did you mean batch"),
         ({"model": "builtin:smollm"}, "unknown model 'builtin:smollm'"),
