@@ -64,6 +64,7 @@ def prepare(spec: RunSpec, data_dir: Path | None, episodes_file: Path | None, ev
     pairs = tuple(resolve(episode, task) for episode in episodes)
     labels = fixed_candidates(task, template, pairs)
     calibration = applicable_calibrations(spec, task, template, fixed=bool(labels))
+    check_candidates(calibration, spec.normalise, task, pairs)
     events.phase("model")
     device = resolve_device(spec.device)
     dtype = resolve_dtype(spec.dtype, device)
@@ -101,17 +102,30 @@ def fixed_candidates(task: Task, template: Template, pairs: Sequence[tuple[Seque
     return tuple(LETTERS[: counts.pop()]) if len(counts) == 1 else ()
 
 
+def check_candidates(
+    calibration: Sequence[str], normalise: str, task: Task, pairs: Sequence[tuple[Sequence[Example], list[Example]]]
+) -> None:
+    """Raises IclError where scores of candidates are to be corrected, but the task only has written answers."""
+    if task.kind != "generation" or any(query.choices for _, queries in pairs for query in queries):
+        return
+    asked = [f"--calibration {name}" for name in calibration if name != "none"] + ([f"--normalise {normalise}"] * (normalise != "none"))
+    if asked:
+        raise IclError(f"{asked[0]} needs candidates with scores, but the answers of task '{task.name}' are written; leave it out")
+
+
 def applicable_calibrations(spec: RunSpec, task: Task, template: Template, *, fixed: bool) -> tuple[str, ...]:
     """The calibrations asked for, or all that apply. Raises IclError for one that needs the same candidates for every query.
 
-    The content-free ones need them too: what they ask the model is asked once per context, not once per list of choices.
+    Those that divide by content-free or random-word inputs need them too: what they ask the model is asked once per context, not once
+    per list of choices.
     """
     if not spec.calibration:
         return DEFAULT_CALIBRATIONS if fixed else ("none",)
     for name in spec.calibration:
-        if name != "none" and not fixed:
+        calibrator = get_calibrator(name)
+        if not fixed and (calibrator.fixed_candidates or calibrator.needs in ("content_free", "domain")):
             raise IclError(
                 f"calibration '{name}' needs the same candidates for every query, but task '{task.name}' with template "
-                f"'{template.name}' has others for each; use --calibration none"
+                f"'{template.name}' has others for each; use --calibration none or pmi"
             )
     return tuple(name for name in CALIBRATORS if name in spec.calibration)

@@ -28,7 +28,7 @@ from prompts import PromptBuilder
 from prompts.chat import chat_renderer
 from tasks.types import with_labels
 
-FREE_PARTS: tuple[Part, ...] = ("content_free", "domain")
+FREE_PARTS: tuple[Part, ...] = ("content_free", "domain", "premise")
 
 
 class Session:

@@ -33,8 +33,11 @@ def command(
     pool: Annotated[int | None, typer.Option(help="Rows of the demonstration split to choose from. [default: all]")] = None,
     calibration: Annotated[
         str,
-        typer.Option(help="Comma-separated: none, contextual, domain-context, batch, batch-log. [default: all that apply but batch-log]"),
+        typer.Option(
+            help="Comma-separated: none, contextual, domain-context, batch, batch-log, pmi. [default: the first four, as far as they apply]"
+        ),
     ] = "",
+    normalise: Annotated[str, typer.Option(help="Candidates' log-probabilities by length: none (sums), token or byte.")] = "none",
     episodes: Annotated[int, typer.Option(help="Independent draws of demonstrations and queries.")] = 5,
     queries: Annotated[str, typer.Option(help="Queries per episode, or 'all'.")] = "100",
     split: Annotated[str, typer.Option(help="Role that is evaluated. [default: test, or validation where there is none]")] = "",
@@ -73,6 +76,7 @@ def command(
         shots=shots,
         pool=pool,
         calibration=names(calibration),
+        normalise=normalise,
         episodes=episodes,
         queries=count_or_all(queries, "queries"),
         split=split,

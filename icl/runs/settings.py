@@ -22,6 +22,7 @@ SETTINGS: Facts = {
     "device": lambda r: r.spec.device,
     "batch_tokens": lambda r: f"{r.spec.batch_tokens} batch tokens",
     "overflow": lambda r: f"overflow {r.spec.overflow}",
+    "normalise": lambda r: f"by {r.spec.normalise}" if r.spec.normalise != "none" else "sums",
     "calibration": lambda r: "+".join(r.spec.calibration),
 }
 """What a person set, in words."""

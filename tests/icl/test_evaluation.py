@@ -361,6 +361,13 @@ def test_every_selector_runs(spec: RunSpec, tmp_path: Path, selector: str) -> No
         assert {row["belongs_to"] for row in free} == {row["query"] for row in run.table("prompts")}
 
 
+def test_a_task_with_labels_has_one_premise_per_context(spec: RunSpec, tmp_path: Path) -> None:
+    run = evaluate(replace(spec, calibration=("pmi",), normalise="token"), out=tmp_path)
+    assert set(run.summary["metrics"]) == {"pmi"}
+    assert {(row["part"], row["belongs_to"]) for row in run.table("content_free")} == {("premise", "")}
+    assert len(run.table("content_free")) == 3 * 2
+
+
 @pytest.mark.parametrize("order", ORDERS)
 def test_every_order_shows_the_same_demonstrations_otherwise(spec: RunSpec, tmp_path: Path, order: str) -> None:
     few = replace(spec, shots=5, episodes=2, queries=3)
@@ -459,7 +466,8 @@ def test_generation_is_scored_as_text_and_as_choices(spec: RunSpec, tmp_path: Pa
     (tmp_path / "words.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     card = tmp_path / "my_words.yaml"
     card.write_text(GENERATION, encoding="utf-8")
-    run = evaluate(replace(spec, task=str(card), episodes=2, queries=4), out=tmp_path)
+    asked = replace(spec, task=str(card), episodes=2, queries=4)
+    run = evaluate(asked, out=tmp_path)
     assert set(run.summary["metrics"]) == {"none"}
     assert set(run.summary["metrics"]["none"]) == {"exact_match", "token_f1", "accuracy", "nll", "ece"}
     rows = run.table("predictions")
@@ -467,6 +475,13 @@ def test_generation_is_scored_as_text_and_as_choices(spec: RunSpec, tmp_path: Pa
     assert len(written) == 8
     assert all(row["logprob"] is None and row["answers"] == [row["target"]] for row in written)
     assert len(rows) - len(written) == 8 * 4
+    written = evaluate(replace(asked, calibration=("none", "pmi")), out=tmp_path)
+    assert {"exact_match", "accuracy"} <= set(written.summary["metrics"]["none"])
+    assert "accuracy" in written.summary["metrics"]["pmi"]
+    card.write_text(GENERATION.replace("distractors: 3\n", ""), encoding="utf-8")
+    for wrong in ({"normalise": "byte"}, {"calibration": ("pmi",)}):
+        with pytest.raises(IclError, match="needs candidates with scores, but the answers of task 'my-words' are written"):
+            evaluate(replace(asked, **wrong), out=tmp_path)
 
 
 def test_a_multiple_choice_card(spec: RunSpec, tmp_path: Path) -> None:
@@ -485,6 +500,18 @@ def test_a_multiple_choice_card(spec: RunSpec, tmp_path: Path) -> None:
     letters = evaluate(replace(spec, task=str(card), template="qa-letters", episodes=2, queries=5), out=tmp_path)
     assert set(letters.summary["metrics"]) == {"none", "contextual", "domain-context", "batch"}
     assert "label_bias" in letters.summary["metrics"]["batch"]
+    for selector, template in (("random", "qa-cloze"), ("bm25", "qa-cloze"), ("random", "qa-letters")):
+        asked = replace(spec, task=str(card), template=template, selector=selector, episodes=2, queries=5, calibration=("none", "pmi"))
+        run = evaluate(asked, out=tmp_path)
+        assert set(run.summary["metrics"]) == {"none", "pmi"}
+        free = run.table("content_free")
+        texts = [(row["episode"], row["query"], row["candidate"], row["text"]) for row in run.table("predictions")]
+        assert [(row["episode"], row["belongs_to"], row["candidate"], row["text"]) for row in free] == texts, "a premise for every query"
+        by_byte = evaluate(replace(asked, normalise="byte"), out=tmp_path)
+        assert by_byte.name != run.name
+        assert by_byte.table("predictions") == run.table("predictions"), "raw scores are kept as they are"
+        assert by_byte.cost["spans_reused"] == len(texts) + len(free), "nothing is computed again"
+        assert by_byte.summary["metrics"] != run.summary["metrics"]
     with pytest.raises(IclError, match="calibration 'batch' needs the same candidates for every query"):
         evaluate(replace(spec, task=str(card), calibration=("batch",), queries=5), out=tmp_path)
 
@@ -523,6 +550,7 @@ def test_mistakes_are_one_line_and_write_nothing(spec: RunSpec, tmp_path: Path, 
         ({"shots": -1}, "shots >= 0 must hold, but got -1"),
         ({"episodes": 0}, "episodes >= 1"),
         ({"queries": 0}, "queries >= 1"),
+        ({"normalise": "bite"}, "unknown length normalisation 'bite': did you mean byte"),
         ({"overflow": "cut"}, "unknown overflow policy 'cut'"),
         ({"shots": 9, "pool": 4}, "shots <= pool must hold"),
     ],
