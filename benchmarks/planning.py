@@ -21,6 +21,7 @@ if str(REPOSITORY) not in sys.path:  # run as a script, Python looks beside it o
 from icl.cost import peak_memory_bytes  # noqa: E402
 from icl.encode import Encoder  # noqa: E402
 from icl.models import load_tokenizer, resolve_model  # noqa: E402
+from icl.ordering import make_order  # noqa: E402
 from icl.plan import Planner  # noqa: E402
 from icl.sections import REQUESTS  # noqa: E402
 from icl.selection import make_selector  # noqa: E402
@@ -39,7 +40,8 @@ def plan(prompts: int, shots: int, cuts: bool = True) -> dict[str, Any]:
     encoder.cuts = encoder.cuts and cuts
     selector = make_selector("random", lambda texts: (_ for _ in ()).throw(AssertionError("random embeds nothing")))
     spec = RunSpec("movie-sentiment", shots=shots)
-    planner = Planner(spec, task, lambda _: builder, encoder, 1 << 30, selector, frozenset(), generate=False)
+    order = make_order("given", lambda texts: (_ for _ in ()).throw(AssertionError("the given order embeds nothing")))
+    planner = Planner(spec, task, lambda _: builder, encoder, 1 << 30, selector, order, frozenset(), generate=False)
     support, rows = task.splits["demonstration"], list(task.splits["test"])
     chooser = selector.over(support, task.labels)
     episode = Episode("e000", task.name, "demonstration", None, "test", (), task.labels)

@@ -11,15 +11,15 @@ from typing import Any, Literal
 
 from icl.encode import Encoder
 from icl.engine.types import ScoreRequest
+from icl.ordering import Order
 from icl.selection import Chooser, Selector
-from icl.selection.knn import KNNSelector
-from icl.selection.types import text_of
+from icl.selection.types import Embed, embedder_of, text_of
 from icl.spec import RunSpec
 from icl.tokenise import tokenise, tokenise_open
 from prompts import Candidate, Prompt, PromptBuilder
 from tasks import Episode, Example, IclError, Query, Task, keyed_rng
 
-Part = Literal["query", "content_free", "domain"]
+Part = Literal["query", "content_free", "domain", "premise"]
 
 CONTENT_FREE = ("N/A", "[MASK]", "")
 """The content-free inputs of Zhao et al. 2021, section 5."""
@@ -60,9 +60,15 @@ class Planner:
     encoder: Encoder
     window: int
     selector: Selector
+    order: Order
     parts: frozenset[Part]
     """Which items to make besides the queries."""
     generate: bool
+
+    @property
+    def embed(self) -> Embed | None:
+        """What selector or order embed texts with: then planning asks the engine."""
+        return embedder_of(self.selector) or embedder_of(self.order)
 
     def items(
         self, episode: Episode, chooser: Chooser, support: Sequence[Example], queries: Sequence[Example], *, first: bool = True
@@ -72,21 +78,23 @@ class Planner:
         A context that all queries of the episode share is asked once, in the `first` section, and belongs to nobody. Queries that had
         to drop demonstrations have contexts of their own.
         """
-        if isinstance(self.selector, KNNSelector):
-            self.selector.embed([text_of(example.query()) for example in queries])  # all at once, not one by one below
-        shared = None if self.selector.per_query else self._demonstrations(episode, chooser, support, None)
+        if embed := self.embed:
+            embed([text_of(example.query()) for example in queries])  # all at once, not one by one below
+        shared = None if self.selector.per_query or self.order.per_query else self._demonstrations(episode, chooser, support, None)
         free: dict[int, list[Item]] = {}
         dropped: dict[str, int] = {}
         for example in queries:
             if shared is None:
                 shown = self._demonstrations(episode, chooser, support, example.query())
-                item, beside = self._fitted(episode, support, shown, example, {})
+                context: dict[int, list[Item]] = {}
+                item, own = self._fitted(episode, support, shown, example, context)
                 yield item
-                yield from _owned(beside, example.id)
+                yield from _owned([*context[item.dropped], *own], example.id)
             else:
-                item, _ = self._fitted(episode, support, shared, example, free)
+                item, own = self._fitted(episode, support, shared, example, free)
                 dropped[example.id] = item.dropped
                 yield item
+                yield from _owned(own, example.id)
         for example in queries:
             if dropped.get(example.id):
                 yield from _owned(free[dropped[example.id]], example.id)
@@ -94,16 +102,20 @@ class Planner:
             yield from free[0]
 
     def _demonstrations(self, episode: Episode, chooser: Chooser, support: Sequence[Example], query: Query | None) -> list[Example]:
-        rng = keyed_rng(self.spec.seed, "select", episode.id, query.id if query else "")
-        chosen = chooser.choose(query, self.spec.shots, rng)
-        return [support[i] for i in chosen]
+        """What stands before this query, or before all queries of the episode. A selection that does not look at queries is one for all."""
+        asked = query if self.selector.per_query else None
+        chosen = chooser.choose(asked, self.spec.shots, keyed_rng(self.spec.seed, "select", episode.id, asked.id if asked else ""))
+        shown = [support[i] for i in chosen]
+        arranged = query if self.order.per_query else None
+        places = self.order.arrange(shown, arranged, keyed_rng(self.spec.seed, "order", episode.id, asked.id if asked else ""))
+        return [shown[i] for i in places]
 
     def _fitted(
         self, episode: Episode, support: Sequence[Example], shown: Sequence[Example], example: Example, free: dict[int, list[Item]]
     ) -> tuple[Item, list[Item]]:
-        """A query and its content-free items under one context: as many demonstrations as leave room for all of them.
+        """A query and the item of its own premise under one context: as many demonstrations as leave room for all that is asked of it.
 
-        `free` remembers the content-free items of these demonstrations by how many were dropped.
+        `free` remembers the content-free items of these demonstrations by how many were dropped; queries share them.
         """
         query = example.query()
         for dropped in range(len(shown) + 1):
@@ -112,9 +124,10 @@ class Planner:
                 asked = self._free_queries(episode, support, query)
                 free[dropped] = [self._item(episode, part, of, kept, None, dropped) for part, of in asked]
             item = self._item(episode, "query", query, kept, example, dropped)
-            longest = max([item, *free[dropped]], key=self._length)
+            own = [self._item(episode, "premise", premise(query), kept, None, dropped)] if self._has_own_premise(query) else []
+            longest = max([item, *free[dropped], *own], key=self._length)
             if self._length(longest) <= self.window:
-                return item, free[dropped]
+                return item, own
             if self.spec.overflow == "error" or not kept:
                 break
         where = f"query '{longest.query.id}' with {len(kept)} demonstrations" if kept else f"query '{longest.query.id}' alone"
@@ -130,19 +143,26 @@ class Planner:
                 choices = tuple(next(iter(words.values())) for _ in like.choices)
                 yield "domain", Query(f"domain:{number}", words, choices)
 
+        if "premise" in self.parts and not like.choices:
+            yield "premise", premise(like)
+
+    def _has_own_premise(self, query: Query) -> bool:
+        """Choices differ by query, and so does what they are worth before the question is read."""
+        return "premise" in self.parts and bool(query.choices)
+
     def _item(self, episode: Episode, part: Part, query: Query, kept: Sequence[Example], example: Example | None, dropped: int) -> Item:
         builder = self.builder(episode.labels)
         scored = not self.generate or bool(query.choices)
         candidates = builder.verbalizer.candidates(query) if scored else ()
         prompts = builder.prompts(kept, query, candidates)
-        open_prompt = builder.open_prompt(kept, query) if self.generate else None
+        open_prompt = builder.open_prompt(kept, query) if self.generate and part == "query" else None
         open_ids = tokenise_open(self.encoder, [open_prompt])[0] if open_prompt else []
         requests = tokenise(self.encoder, prompts)
         return Item(part, query, "", candidates, prompts, requests, open_prompt, open_ids, example, dropped)
 
     def _length(self, item: Item) -> int:
         """Tokens that the longest prompt of an item takes, with what the model may write."""
-        room = self.task.max_new_tokens if self.generate else 0
+        room = self.task.max_new_tokens if item.open_prompt else 0
         return max([len(r.token_ids) for r in item.requests] + [len(item.open_ids) + room])
 
 
@@ -154,6 +174,11 @@ def _owned(items: Iterable[Item], query: str) -> Iterator[Item]:
 def blank(like: Query, id: str, texts: Sequence[str]) -> Query:
     """A query of the same shape whose every field and choice is the same content-free text."""
     return Query(id, dict.fromkeys(like.inputs, texts[0]), tuple(texts[0] for _ in like.choices))
+
+
+def premise(like: Query) -> Query:
+    """The query side without its inputs; choices stay."""
+    return Query("premise", dict.fromkeys(like.inputs, ""), like.choices)
 
 
 def domain_texts(support: Sequence[Example], seed: int, episode: str, like: Query) -> Iterator[dict[str, str]]:

@@ -6,11 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from icl.calibration import CALIBRATORS, get_calibrator
 from icl.device import default_batch_tokens, resolve_device, resolve_dtype
 from icl.events import Events
 from icl.models import ModelSource, resolve_model
-from icl.selection import check_selector
+from icl.ordering import check_order, make_order
+from icl.selection import check_selector, make_selector
+from icl.selection.types import embedder_of
 from icl.sentences import check_installed
 from icl.spec import ResolvedSpec, RunSpec
 from prompts import Template, check_fit, load_template
@@ -43,6 +48,7 @@ class Prepared:
 def prepare(spec: RunSpec, data_dir: Path | None, episodes_file: Path | None, events: Events) -> Prepared:
     """Looks up every name, draws the episodes, fills in every default. Writes nothing but the caches of data and models."""
     check_selector(spec.selector, spec.shots)
+    check_order(spec.order)
     for name in spec.calibration:
         get_calibrator(name)
     events.phase("data")
@@ -53,6 +59,7 @@ def prepare(spec: RunSpec, data_dir: Path | None, episodes_file: Path | None, ev
         events.note(f"task '{task.name}': {remark}")
     template = load_template(spec.template or task.default_template)
     check_fit(template, task)
+    check_order(spec.order, task.kind)
     if episodes_file:
         episodes = read_episodes(episodes_file)
         spec = as_the_file_says(spec, episodes)
@@ -64,6 +71,7 @@ def prepare(spec: RunSpec, data_dir: Path | None, episodes_file: Path | None, ev
     pairs = tuple(resolve(episode, task) for episode in episodes)
     labels = fixed_candidates(task, template, pairs)
     calibration = applicable_calibrations(spec, task, template, fixed=bool(labels))
+    check_candidates(calibration, spec.normalise, task, pairs)
     events.phase("model")
     device = resolve_device(spec.device)
     dtype = resolve_dtype(spec.dtype, device)
@@ -76,7 +84,7 @@ def prepare(spec: RunSpec, data_dir: Path | None, episodes_file: Path | None, ev
         dtype=dtype,
         batch_tokens=spec.batch_tokens or default_batch_tokens(device),
     )
-    embedder = embedder_of(spec)
+    embedder = embedder_source(spec)
     resolved = ResolvedSpec(
         spec, task.fingerprint, source.fingerprint, template.sha256, episodes_sha256(episodes), embedder.fingerprint if embedder else ""
     )
@@ -96,14 +104,21 @@ def as_the_file_says(spec: RunSpec, episodes: Sequence[Episode]) -> RunSpec:
     return said
 
 
-def embedder_of(spec: RunSpec) -> ModelSource | None:
+def embedder_source(spec: RunSpec) -> ModelSource | None:
     """The model that texts are embedded with, None for the evaluated one. Raises IclError where it is not to be had or used by nobody."""
     if not spec.embedder:
         return None
-    if "knn" not in spec.selector:
-        raise IclError(f"--embedder is for selectors that compare embeddings, such as knn, but the selector is {spec.selector}")
+    selector, order = make_selector(spec.selector, _nothing), make_order(spec.order, _nothing)
+    if embedder_of(selector) is None and embedder_of(order) is None:
+        raise IclError(
+            f"--embedder is for selectors and orders that compare embeddings, such as knn, but here are {spec.selector} and {spec.order}"
+        )
     check_installed()
     return resolve_model(spec.embedder, trust_remote_code=spec.trust_remote_code, allow_pickle=spec.allow_pickle, option="--embedder")
+
+
+def _nothing(texts: Sequence[str]) -> NDArray[np.float32]:
+    raise AssertionError("nothing is embedded while a spec is checked")
 
 
 def fixed_candidates(task: Task, template: Template, pairs: Sequence[tuple[Sequence[Example], list[Example]]]) -> tuple[str, ...]:
@@ -114,17 +129,30 @@ def fixed_candidates(task: Task, template: Template, pairs: Sequence[tuple[Seque
     return tuple(LETTERS[: counts.pop()]) if len(counts) == 1 else ()
 
 
+def check_candidates(
+    calibration: Sequence[str], normalise: str, task: Task, pairs: Sequence[tuple[Sequence[Example], list[Example]]]
+) -> None:
+    """Raises IclError where scores of candidates are to be corrected, but the task only has written answers."""
+    if task.kind != "generation" or any(query.choices for _, queries in pairs for query in queries):
+        return
+    asked = [f"--calibration {name}" for name in calibration if name != "none"] + ([f"--normalise {normalise}"] * (normalise != "none"))
+    if asked:
+        raise IclError(f"{asked[0]} needs candidates with scores, but the answers of task '{task.name}' are written; leave it out")
+
+
 def applicable_calibrations(spec: RunSpec, task: Task, template: Template, *, fixed: bool) -> tuple[str, ...]:
     """The calibrations asked for, or all that apply. Raises IclError for one that needs the same candidates for every query.
 
-    The content-free ones need them too: what they ask the model is asked once per context, not once per list of choices.
+    Those that divide by content-free or random-word inputs need them too: what they ask the model is asked once per context, not once
+    per list of choices.
     """
     if not spec.calibration:
         return DEFAULT_CALIBRATIONS if fixed else ("none",)
     for name in spec.calibration:
-        if name != "none" and not fixed:
+        calibrator = get_calibrator(name)
+        if not fixed and (calibrator.fixed_candidates or calibrator.needs in ("content_free", "domain")):
             raise IclError(
                 f"calibration '{name}' needs the same candidates for every query, but task '{task.name}' with template "
-                f"'{template.name}' has others for each; use --calibration none"
+                f"'{template.name}' has others for each; use --calibration none or pmi"
             )
     return tuple(name for name in CALIBRATORS if name in spec.calibration)

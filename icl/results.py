@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icl.calibration import LabelScores, get_calibrator
+from icl.calibration.length import LENGTHS
 from icl.intervals import Estimate, summarise
 from icl.metrics import GenerationOutcome, Outcome
 from icl.runs.tables import Rows
@@ -34,13 +35,29 @@ class EpisodeScores:
     """Column of the right candidate, (queries,)."""
 
 
-def episode_scores(predictions: Rows, free: Rows, labels: Sequence[str]) -> list[EpisodeScores]:
-    """Scored candidates by episode, in the tables' order. `labels`: the label set, empty when queries have candidates of their own."""
+def episode_scores(predictions: Rows, free: Rows, labels: Sequence[str], normalise: str = "none") -> list[EpisodeScores]:
+    """Scored candidates by episode, in the tables' order. `labels`: the label set, empty when queries have candidates of their own.
+
+    `normalise` says what every log-probability is divided by, see `LENGTHS`.
+    """
+    predictions, free = _by_length(predictions, normalise), _by_length(free, normalise)
     scored = [row for row in predictions if row["logprob"] is not None]
     return [
         _one_episode(episode, rows, [row for row in free if row["episode"] == episode], labels)
         for episode, rows in _grouped(scored, "episode").items()
     ]
+
+
+def _by_length(rows: Rows, normalise: str) -> Rows:
+    """The rows with every log-probability divided by the length of its span."""
+    if normalise == "none":
+        return rows
+    length = LENGTHS[normalise]
+
+    def shorter(row: dict[str, Any]) -> dict[str, Any]:
+        return {**row, "logprob": row["logprob"] / length(row["tokens"], row["text"])}
+
+    return [row if row["logprob"] is None else shorter(row) for row in rows]
 
 
 def _one_episode(episode: str, rows: Rows, free: Rows, labels: Sequence[str]) -> EpisodeScores:
@@ -56,13 +73,14 @@ def _one_episode(episode: str, rows: Rows, free: Rows, labels: Sequence[str]) ->
         for row in query_rows:
             logprob[q, column[row["candidate"]]] = row["logprob"]
         target[q] = column[query_rows[0]["target"]]
-    content = _free_array(free, "content_free", column, list(by_query))
-    domain = _free_array(free, "domain", column, list(by_query))
-    return EpisodeScores(episode, tuple(by_query), candidates, bool(labels), LabelScores(logprob, content, domain), target)
+    priors = {part: _free_array(free, part, column, list(by_query), logprob) for part in ("content_free", "domain", "premise")}
+    return EpisodeScores(episode, tuple(by_query), candidates, bool(labels), LabelScores(logprob, **priors), target)
 
 
-def _free_array(free: Rows, part: str, column: dict[str, int], queries: list[str]) -> NDArray[np.float64] | None:
-    """(queries or 1, inputs, candidates), None when there are none."""
+def _free_array(
+    free: Rows, part: str, column: dict[str, int], queries: list[str], logprob: NDArray[np.float64]
+) -> NDArray[np.float64] | None:
+    """(queries or 1, inputs, candidates), None when there are none; -inf where `logprob` says that a query lacks a candidate."""
     rows = [row for row in free if row["part"] == part]
     if not rows:
         return None
@@ -70,6 +88,8 @@ def _free_array(free: Rows, part: str, column: dict[str, int], queries: list[str
     order = [""] if set(owners) == {""} else queries
     items = list(dict.fromkeys(row["item"] for row in rows))
     values = np.full((len(order), len(items), len(column)), np.nan)
+    if len(order) == len(logprob):
+        values[np.broadcast_to(np.isneginf(logprob)[:, None, :], values.shape)] = -np.inf
     place = {item: i for i, item in enumerate(items)}
     for o, owner in enumerate(order):
         for row in owners.get(owner) or owners[""]:
@@ -77,9 +97,11 @@ def _free_array(free: Rows, part: str, column: dict[str, int], queries: list[str
     return values
 
 
-def metrics_of(predictions: Rows, free: Rows, labels: Sequence[str], calibrations: Sequence[str]) -> dict[str, dict[str, Estimate]]:
+def metrics_of(
+    predictions: Rows, free: Rows, labels: Sequence[str], calibrations: Sequence[str], normalise: str = "none"
+) -> dict[str, dict[str, Estimate]]:
     """Calibration → metric → estimate. Generated answers are under `none`, since nothing is calibrated there."""
-    episodes = episode_scores(predictions, free, labels)
+    episodes = episode_scores(predictions, free, labels, normalise)
     out: dict[str, dict[str, Estimate]] = {}
     for name in calibrations if episodes else ():
         outcomes = [outcome(episode, name) for episode in episodes]

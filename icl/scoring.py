@@ -34,7 +34,7 @@ def score_section(episode: str, items: Sequence[Item], task: Task, engine: Engin
             tables["predictions"].extend(_query_rows(episode, item, task, sums, spans, written.get(item.query.id)))
             tables["prompts"].append(_prompt_row(episode, item))
         else:
-            tables["content_free"].extend(_free_rows(episode, item, sums))
+            tables["content_free"].extend(_free_rows(episode, item, sums, spans))
     return tables
 
 
@@ -90,7 +90,7 @@ def find_answer(text: str, pattern: str) -> str:
     return (matches[-1].group(1) or "").replace(",", "").strip() if matches else ""
 
 
-def _free_rows(episode: str, item: Item, sums: NDArray[np.float64]) -> Rows:
+def _free_rows(episode: str, item: Item, sums: NDArray[np.float64], spans: Sequence[NDArray[np.float64]]) -> Rows:
     return [
         {
             "episode": episode,
@@ -98,9 +98,11 @@ def _free_rows(episode: str, item: Item, sums: NDArray[np.float64]) -> Rows:
             "item": item.query.id,
             "belongs_to": item.belongs_to,
             "candidate": candidate.label,
+            "text": prompt.text[prompt.span[0] : prompt.span[1]],
             "logprob": total,
+            "tokens": len(span),
         }
-        for candidate, total in zip(item.candidates, sums.tolist(), strict=True)
+        for candidate, prompt, total, span in zip(item.candidates, item.prompts, sums.tolist(), spans, strict=True)
     ]
 
 

@@ -17,20 +17,20 @@ from icl.engine.store import Identity, ScoreStore, StoredEngine, store_path
 from icl.engine.types import Progress, Work
 from icl.environment import describe
 from icl.models import load_model
+from icl.ordering import make_order
 from icl.plan import Item, Part, Planner
-from icl.prepare import Prepared, embedder_of
+from icl.prepare import Prepared, embedder_source
 from icl.runs.tables import Rows
 from icl.scoring import score_section
 from icl.sections import Section
 from icl.selection import Chooser, make_selector
-from icl.selection.knn import KNNSelector
 from icl.selection.types import Embed
 from icl.sentences import SentenceEmbedder
 from prompts import PromptBuilder
 from prompts.chat import chat_renderer
 from tasks.types import with_labels
 
-FREE_PARTS: tuple[Part, ...] = ("content_free", "domain")
+FREE_PARTS: tuple[Part, ...] = ("content_free", "domain", "premise")
 
 
 class Session:
@@ -49,7 +49,7 @@ class Session:
         identity = identity_of(prepared, self.inner, self.environment)
         store = ScoreStore(store_path())
         self.engine = StoredEngine(self.inner, store, identity, clock, fresh=fresh)
-        other = embedder_of(prepared.resolved.spec)
+        other = embedder_source(prepared.resolved.spec)
         embed: Embed = (
             SentenceEmbedder(other, device, store, clock)
             if other
@@ -62,7 +62,7 @@ class Session:
 
     def planned(self, sections: Sequence[Section]) -> Iterator[tuple[Section, list[Item]]]:
         """Each section with its items. The next is planned while the caller scores the one before, unless planning needs the engine."""
-        if isinstance(self.planner.selector, KNNSelector):
+        if self.planner.embed:
             for section in sections:
                 with self.clock.phase("plan"):
                     items = self._items(section)
@@ -133,6 +133,7 @@ def planner_of(prepared: Prepared, embed: Embed, window: int, tokenizer: Any) ->
         encoder=Encoder(tokenizer),
         window=window,
         selector=make_selector(spec.selector, embed),
+        order=make_order(spec.order, embed),
         parts=frozenset(part for part in FREE_PARTS if part in needs),
         generate=prepared.task.kind == "generation",
     )

@@ -7,6 +7,7 @@ import json
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
+from icl.calibration.length import LENGTHS
 from tasks.errors import IclError, unknown_name
 
 OVERFLOW = ("error", "drop")
@@ -29,13 +30,17 @@ class RunSpec:
     """A name of the library or a .jinja file; empty means the task's default."""
     selector: str = "random"
     embedder: str = ""
-    """What `knn` embeds texts with: a sentence-transformers model (directory or hub id); empty for the evaluated model itself."""
+    """What texts are embedded with: a sentence-transformers model (directory or hub id); empty for the evaluated model."""
+    order: str = "given"
+    """How the selected demonstrations are arranged."""
     shots: int = 8
     """Demonstrations in the prompt."""
     pool: int | None = None
     """Rows of the demonstration split that an episode's support holds; None means all."""
     calibration: tuple[str, ...] = ()
     """Names of calibrations; empty means all that apply to the task."""
+    normalise: str = "none"
+    """Candidates' log-probabilities by `token`, by `byte`, or as sums (`none`)."""
     episodes: int = 5
     queries: int | None = 100
     """Per episode; None means the whole split."""
@@ -62,6 +67,8 @@ class RunSpec:
                 _at_least(name, value, 1)
         if self.overflow not in OVERFLOW:
             raise unknown_name("overflow policy", self.overflow, OVERFLOW)
+        if self.normalise not in LENGTHS:
+            raise unknown_name("length normalisation", self.normalise, LENGTHS)
         if self.pool is not None and self.shots > self.pool:
             raise IclError(
                 f"shots <= pool must hold, but got {self.shots} shots from a pool of {self.pool}; use --pool {self.shots} or more"

@@ -17,7 +17,7 @@ from compare.learners.types import Tools
 from compare.types import FloatArray, Footprint, LearningEpisode, Support
 from icl.calibration import Calibrator, LabelScores, get_calibrator
 from icl.engine.types import Engine, ScoreRequest, silent
-from icl.plan import CONTENT_FREE, DOMAIN_TEXTS, blank, domain_texts
+from icl.plan import CONTENT_FREE, DOMAIN_TEXTS, blank, domain_texts, premise
 from icl.tokenise import tokenise
 from prompts import Prompt, PromptBuilder
 from tasks import Example, IclError, Query
@@ -82,12 +82,14 @@ class InContextPredictor:
 
     def predict(self, queries: Sequence[Query]) -> FloatArray:
         """See Predictor. Raises IclError for a prompt that does not fit the context window and for scores that are not finite."""
-        free, domain = self._extra_inputs(queries[0])
-        everything = [*queries, *free, *domain]
+        free, domain, bare = self._extra_inputs(queries[0])
+        everything = [*queries, *free, *domain, *bare]
         requests = [request for query in everything for request in self.requests(query)]
         sums = _sums(self.tools.engine, requests).reshape(len(everything), len(self.support.labels))
         at, then = len(queries), len(queries) + len(free)
-        scores = LabelScores(sums[:at], sums[None, at:then] if free else None, sums[None, then:] if domain else None)
+        last = then + len(domain)
+        priors = (sums[None, at:then] if free else None, sums[None, then:last] if domain else None, sums[None, last:] if bare else None)
+        scores = LabelScores(sums[:at], *priors)
         return self.calibrator(scores)
 
     def query_flops(self, queries: int) -> int:
@@ -107,15 +109,15 @@ class InContextPredictor:
             )
         return requests
 
-    def _extra_inputs(self, like: Query) -> tuple[list[Query], list[Query]]:
-        """Content-free and random in-domain inputs, as far as the calibration needs them."""
+    def _extra_inputs(self, like: Query) -> tuple[list[Query], list[Query], list[Query]]:
+        """Content-free inputs, random in-domain inputs and the premise, as far as the calibration needs them."""
         free, domain = [], []
         if self.calibrator.needs == "content_free":
             free = [blank(like, f"free:{i}", [text]) for i, text in enumerate(CONTENT_FREE)]
         if self.calibrator.needs == "domain":
             words = domain_texts(self.demonstrations, self.seed, self.support.episode, like)
             domain = [Query(f"domain:{i}", inputs) for i, inputs in zip(range(DOMAIN_TEXTS), words, strict=True)]
-        return free, domain
+        return free, domain, [premise(like)] if self.calibrator.needs == "premise" else []
 
 
 def build(tools: Tools, settings: Settings) -> InContext:

@@ -6,6 +6,7 @@ from icl.calibration.batch import BatchCalibration, BatchLogCalibration
 from icl.calibration.contextual import ContextualCalibration
 from icl.calibration.domain_context import DomainContextCalibration
 from icl.calibration.none import NoCalibration
+from icl.calibration.pmi import PMICalibration
 from icl.calibration.types import Calibrator, LabelScores, Needs
 from tasks.errors import unknown_name
 
@@ -15,6 +16,7 @@ CALIBRATORS: dict[str, Calibrator] = {
     "domain-context": DomainContextCalibration(),
     "batch": BatchCalibration(),
     "batch-log": BatchLogCalibration(),
+    "pmi": PMICalibration(),
 }
 """Name → calibrator, in the order in which they are shown."""
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tasks.errors import IclError
 
 Array = NDArray[np.float64]
-Needs = Literal["", "content_free", "domain"]
+Needs = Literal["", "content_free", "domain", "premise"]
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,14 @@ class LabelScores:
     domain: Array | None = None
     """The same shape rule: the same after random words of the task's domain."""
 
+    premise: Array | None = None
+    """The same: after the query side without its inputs; first axis n_query where candidates or choices differ by query."""
+
     def __post_init__(self) -> None:
         if self.logprob.ndim != 2:
             raise ValueError(f"logprob must have shape (n_query, n_candidate), but got {self.logprob.shape}")
         _check_finite("logprob", self.logprob)
-        for name, prior in (("content_free", self.content_free), ("domain", self.domain)):
+        for name, prior in (("content_free", self.content_free), ("domain", self.domain), ("premise", self.premise)):
             if prior is None:
                 continue
             queries, candidates = self.logprob.shape
@@ -55,7 +58,7 @@ class Calibrator(Protocol):
 
     @property
     def needs(self) -> Needs:
-        """Which extra scores it reads: nothing, `content_free` or `domain`."""
+        """Which extra scores it reads: nothing, `content_free`, `domain` or `premise`."""
         ...
 
     @property

@@ -22,7 +22,7 @@ def command(
     model: Annotated[str, typer.Option(help="Builtin, local directory, GGUF file or hub id.")] = "builtin:smollm2-135m",
     template: Annotated[str, typer.Option(help="Template name or .jinja file. [default: the task's own]")] = "",
     calibration: Annotated[
-        str, typer.Option(help="Of in-context learning: none, contextual, domain-context, batch or batch-log.")
+        str, typer.Option(help="Of in-context learning: none, contextual, domain-context, batch, batch-log or pmi.")
     ] = "none",
     seed: Annotated[int, typer.Option(help="Keys every random stream.")] = 0,
     dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",

@@ -19,14 +19,28 @@ def command(
     task: Annotated[str, typer.Argument(help="A task of the library ('icl tasks list'), or the path of a card (.yaml).")],
     model: Annotated[str, typer.Option(help="Builtin, local directory, GGUF file or hub id.")] = "builtin:smollm2-135m",
     template: Annotated[str, typer.Option(help="Template name or .jinja file. [default: the task's own]")] = "",
-    selector: Annotated[str, typer.Option(help="random, balanced, fixed, bm25, knn, or fixed:ID,ID,…")] = "random",
-    embedder: Annotated[str, typer.Option(help="What knn embeds with: a sentence-transformers model. [default: the evaluated model]")] = "",
+    selector: Annotated[
+        str,
+        typer.Option(
+            help="random, balanced, fixed, bm25, knn, bm25-stratified, knn-stratified, mmr, dpp, set-coverage, votek, k-center, "
+            "or fixed:ID,ID,…"
+        ),
+    ] = "random",
+    order: Annotated[
+        str, typer.Option(help="given (by the selector), random, similarity-ascending, similarity-descending, label-alternating.")
+    ] = "given",
+    embedder: Annotated[
+        str, typer.Option(help="What texts are embedded with: a sentence-transformers model. [default: the evaluated model]")
+    ] = "",
     shots: Annotated[int, typer.Option(help="Demonstrations in the prompt.")] = 8,
     pool: Annotated[int | None, typer.Option(help="Rows of the demonstration split to choose from. [default: all]")] = None,
     calibration: Annotated[
         str,
-        typer.Option(help="Comma-separated: none, contextual, domain-context, batch, batch-log. [default: all that apply but batch-log]"),
+        typer.Option(
+            help="Comma-separated: none, contextual, domain-context, batch, batch-log, pmi. [default: the first four, as far as they apply]"
+        ),
     ] = "",
+    normalise: Annotated[str, typer.Option(help="Candidates' log-probabilities by length: none (sums), token or byte.")] = "none",
     episodes: Annotated[int, typer.Option(help="Independent draws of demonstrations and queries.")] = 5,
     queries: Annotated[str, typer.Option(help="Queries per episode, or 'all'.")] = "100",
     split: Annotated[str, typer.Option(help="Role that is evaluated. [default: test, or validation where there is none]")] = "",
@@ -62,9 +76,11 @@ def command(
         template=template,
         selector=selector,
         embedder=embedder,
+        order=order,
         shots=shots,
         pool=pool,
         calibration=names(calibration),
+        normalise=normalise,
         episodes=episodes,
         queries=count_or_all(queries, "queries"),
         split=split,

@@ -30,9 +30,11 @@ def print_run(run: Run) -> None:
     """The metrics of a run with their intervals, its cost, and where its report lies."""
     console = Console()
     spec, facts = run.resolved.spec, run.environment["run"]
-    chat = ", chat" if spec.chat else ""
+    said = [spec.selector, *([spec.order] if spec.order != "given" else []), *(["chat"] if spec.chat else [])]
+    said += [f"scores by {spec.normalise}"] if spec.normalise != "none" else []
+    filled = ", ".join(said)
     console.print(
-        f"[bold]{escape(facts['task'])}[/bold] · {escape(facts['model'])} · {spec.shots} shots ({escape(spec.selector)}{chat}) · "
+        f"[bold]{escape(facts['task'])}[/bold] · {escape(facts['model'])} · {spec.shots} shots ({escape(filled)}) · "
         f"template {escape(run.environment['template']['name'])} · {run.environment['dtype']} on {run.environment['device']}",
         highlight=False,
         soft_wrap=True,

@@ -10,6 +10,7 @@ Facts = dict[str, Callable[[ResolvedSpec], str]]
 
 SETTINGS: Facts = {
     "selector": lambda r: r.spec.selector,
+    "order": lambda r: f"order {r.spec.order}",
     "template": lambda r: r.spec.template,
     "pool": lambda r: f"pool {r.spec.pool or 'all'}",
     "seed": lambda r: f"seed {r.spec.seed}",
@@ -21,6 +22,7 @@ SETTINGS: Facts = {
     "device": lambda r: r.spec.device,
     "batch_tokens": lambda r: f"{r.spec.batch_tokens} batch tokens",
     "overflow": lambda r: f"overflow {r.spec.overflow}",
+    "normalise": lambda r: f"by {r.spec.normalise}" if r.spec.normalise != "none" else "sums",
     "calibration": lambda r: " + ".join(r.spec.calibration) if len(r.spec.calibration) < 3 else f"{len(r.spec.calibration)} calibrations",
 }
 """What a person set, in words."""

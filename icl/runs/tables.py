@@ -19,7 +19,7 @@ PREDICTIONS = pa.schema(
         ("text", pa.string()),  # the scored characters, or what the model wrote
         ("logprob", pa.float64()),  # natural log, summed over the span; null for a generated answer
         ("tokens", pa.int32()),  # in the scored span
-        ("predicted", pa.string()),  # uncalibrated; for a generated answer, the answer found in the text
+        ("predicted", pa.string()),  # by the sums, uncalibrated; for a generated answer, the answer found in the text
         ("target", pa.string()),
         ("answers", pa.list_(pa.string())),  # generation: every accepted answer
     ]
@@ -27,11 +27,13 @@ PREDICTIONS = pa.schema(
 FREE = pa.schema(
     [
         ("episode", pa.string()),
-        ("part", pa.string()),  # content_free or domain
+        ("part", pa.string()),  # content_free, domain or premise
         ("item", pa.string()),
         ("belongs_to", pa.string()),  # query whose context this is; empty when the episode shares it
         ("candidate", pa.string()),
+        ("text", pa.string()),
         ("logprob", pa.float64()),
+        ("tokens", pa.int32()),
     ]
 )
 PROMPTS = pa.schema(

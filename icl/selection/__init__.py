@@ -6,10 +6,16 @@ from collections.abc import Callable
 
 from icl.selection.balanced import BalancedSelector
 from icl.selection.bm25 import BM25Selector
+from icl.selection.coverage import CoverageSelector
+from icl.selection.dpp import DPPSelector
 from icl.selection.fixed import PREFIX, FixedSelector, named_ids
+from icl.selection.kcenter import KCenterSelector
 from icl.selection.knn import KNNSelector
+from icl.selection.mmr import MMRSelector
 from icl.selection.random import RandomSelector
+from icl.selection.stratified import StratifiedSelector
 from icl.selection.types import Chooser, Embed, Selector
+from icl.selection.votek import VoteKSelector
 from tasks.errors import IclError, unknown_name
 
 SELECTORS: dict[str, Callable[[Embed], Selector]] = {
@@ -18,6 +24,13 @@ SELECTORS: dict[str, Callable[[Embed], Selector]] = {
     "fixed": lambda embed: FixedSelector(),
     "bm25": lambda embed: BM25Selector(),
     "knn": lambda embed: KNNSelector(embed),
+    "bm25-stratified": lambda embed: StratifiedSelector("bm25-stratified", BM25Selector()),
+    "knn-stratified": lambda embed: StratifiedSelector("knn-stratified", KNNSelector(embed)),
+    "mmr": lambda embed: MMRSelector(embed),
+    "dpp": lambda embed: DPPSelector(embed),
+    "set-coverage": lambda embed: CoverageSelector(embed),
+    "votek": lambda embed: VoteKSelector(embed),
+    "k-center": lambda embed: KCenterSelector(embed),
 }
 """Name → constructor; a strategy that needs embeddings takes them from the engine."""
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from icl.selection.types import Chooser, check_enough, text_of
+from icl.selection.types import Chooser, check_enough, text_of, words_of
 from tasks.types import Example, Query
 
 
@@ -25,7 +25,7 @@ class BM25Selector:
     def over(self, support: Sequence[Example], labels: Sequence[str]) -> Chooser:
         import bm25s
 
-        corpus = [_words(text_of(example.query())) for example in support]
+        corpus = [words_of(text_of(example.query())) for example in support]
         if not any(corpus):
             return _BM25Chooser(None, len(corpus))
         index = bm25s.BM25(k1=1.5, b=0.75)
@@ -42,12 +42,7 @@ class _BM25Chooser:
     def choose(self, query: Query | None, k: int, rng: np.random.Generator) -> list[int]:
         assert query is not None
         check_enough("bm25", k, self.size)
-        words = [word for word in _words(text_of(query)) if self.index is not None and word in self.index.vocab_dict]
+        words = [word for word in words_of(text_of(query)) if self.index is not None and word in self.index.vocab_dict]
         scores = np.asarray(self.index.get_scores(words)) if words else np.zeros(self.size)
         best = np.argsort(-scores, kind="stable")[:k]
         return [int(i) for i in best[::-1]]
-
-
-def _words(text: str) -> list[str]:
-    cleaned = "".join(c if c.isalnum() else " " for c in text.casefold())
-    return cleaned.split()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from icl.selection.types import Chooser, Embed, check_enough, text_of
+from icl.selection.types import Chooser, Embed, check_enough, embed_pool, text_of, unit
 from tasks.types import Example, Query
 
 
@@ -24,7 +24,7 @@ class KNNSelector:
     per_query: bool = True
 
     def over(self, support: Sequence[Example], labels: Sequence[str]) -> Chooser:
-        return _KNNChooser(self.embed, _unit(self.embed([text_of(example.query()) for example in support])))
+        return _KNNChooser(self.embed, embed_pool(self.embed, support))
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,6 @@ class _KNNChooser:
     def choose(self, query: Query | None, k: int, rng: np.random.Generator) -> list[int]:
         assert query is not None
         check_enough("knn", k, len(self.support))
-        similarity = self.support @ _unit(self.embed([text_of(query)]))[0]
+        similarity = self.support @ unit(self.embed([text_of(query)]))[0]
         best = np.argsort(-similarity, kind="stable")[:k]
         return [int(i) for i in best[::-1]]
-
-
-def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    norm = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return (vectors / np.where(norm > 0, norm, 1)).astype(np.float32)

@@ -40,6 +40,28 @@ class Selector(Protocol):
         ...
 
 
+def embedder_of(selector: object) -> Embed | None:
+    """What a selector or an order embeds texts with; None for one that never asks the engine."""
+    embed: Embed | None = getattr(selector, "embed", None)
+    return embed
+
+
+def words_of(text: str) -> list[str]:
+    """Words of letters and digits, case folded."""
+    return "".join(c if c.isalnum() else " " for c in text.casefold()).split()
+
+
+def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Rows of length 1, (rows, hidden); a row of zeros stays one."""
+    norm = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return (vectors / np.where(norm > 0, norm, 1)).astype(np.float32)
+
+
+def embed_pool(embed: Embed, support: Sequence[Example]) -> NDArray[np.float32]:
+    """Unit vectors of the pool's inputs, (pool, hidden)."""
+    return unit(embed([text_of(example.query()) for example in support]))
+
+
 def text_of(query: Query) -> str:
     """The inputs of an item as one text, for retrieval."""
     return "\n".join(query.inputs.values())

@@ -10,8 +10,12 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from typer.main import get_command
 
-from icl.selection import SELECTORS, make_selector
+from icl.cli.app import app
+from icl.selection import SELECTORS, Embed, make_selector
+from icl.selection.kcenter import farthest_first
+from icl.selection.votek import VoteKSelector
 from tasks import Example, IclError, Query, keyed_rng
 
 WORDS = ["good", "bad", "film", "plot", "cast", "fine", "dull", "sharp", "slow", "warm", "cold", "bright"]
@@ -43,7 +47,7 @@ def chosen(name: str, k: int, query: int = 0, support: list[Example] | None = No
 @pytest.mark.parametrize("k", [0, 1, 7, 40])
 def test_exactly_k_different_examples_or_an_error(name: str, k: int) -> None:
     support = pool()
-    if name == "balanced" and k == 40:  # as many of each label as there are is not half of all
+    if (name == "balanced" or name.endswith("-stratified")) and k == 40:  # as many of each label as there are is not half of all
         support = [Example(e.id, e.inputs, ("neg", "pos")[i % 2]) for i, e in enumerate(support)]
     picked = chosen(name, k, support=support)
     assert len(picked) == len(set(picked)) == k
@@ -111,6 +115,94 @@ def test_retrieval_puts_the_best_match_last() -> None:
     assert chosen("knn", 3, support=support) == [1, 0, 2]
 
 
+def vectors(table: dict[str, Sequence[float]]) -> Embed:
+    """An embedder with these vectors."""
+    return lambda texts: np.array([table[text] for text in texts], dtype=np.float32)
+
+
+def of_vectors(
+    name: str, rows: Sequence[Sequence[float]], query: Sequence[float], k: int, rng: np.random.Generator | None = None
+) -> list[int]:
+    """What a selector picks from a pool whose i-th text has the i-th vector."""
+    selector = make_selector(name, vectors({"query": query, **{f"t{i}": row for i, row in enumerate(rows)}}))
+    support = [Example(f"x{i}", {"text": f"t{i}"}, "pos") for i in range(len(rows))]
+    asked = Query("q", {"text": "query"}) if selector.per_query else None
+    return selector.over(support, ("pos",)).choose(asked, k, rng or np.random.default_rng(0))
+
+
+def test_golden_mmr() -> None:
+    """By hand, on four vectors of which the first two are the same."""
+    rows = [(0.8, 0.6), (0.8, 0.6), (0.6, -0.8), (0, 1)]
+    # after 0: 1 → .5 * .8 - .5 * 1 = -.1;  2 → .5 * .6 - .5 * (.48 - .48) = .3;  3 → 0 - .5 * .6 = -.3
+    # after 2: 1 → -.1;  3 → 0 - .5 * max(.6, -.8) = -.3
+    assert of_vectors("mmr", rows, (1, 0), 3) == [1, 2, 0]
+
+
+def test_golden_dpp_takes_the_largest_determinant_step_by_step() -> None:
+    """Against determinants of the whole kernel, one for every candidate of every step."""
+    rng = np.random.default_rng(5)
+    rows, query = np.repeat(rng.normal(size=(3, 12)), 3, axis=0) + 0.1 * rng.normal(size=(9, 12)), rng.normal(size=12)
+    unit_rows, unit_query = rows / np.linalg.norm(rows, axis=1, keepdims=True), query / np.linalg.norm(query)
+    relevance = np.exp((1 + unit_rows @ unit_query) / 2 / (2 * 0.1))
+    kernel = relevance[:, None] * (1 + unit_rows @ unit_rows.T) / 2 * relevance
+    expected: list[int] = []
+    for _ in range(6):
+        rest = [i for i in range(9) if i not in expected]
+        expected.append(max(rest, key=lambda i: np.linalg.slogdet(kernel[np.ix_([*expected, i], [*expected, i])])[1]))
+    assert of_vectors("dpp", rows.tolist(), query.tolist(), 6)[::-1] == expected
+    assert expected != np.argsort(-relevance)[:6].tolist()
+
+
+def test_dpp_leaves_out_doubles_until_nothing_else_is_left() -> None:
+    assert of_vectors("dpp", [(1, 0), (1, 0), (0, 1), (0.6, 0.8)], (1, 0), 4)[::-1][-1] == 1
+
+
+def test_golden_votek() -> None:
+    """Against the formula written with sets, for two neighbours of each of twelve examples."""
+    rng = np.random.default_rng(6)
+    rows = rng.normal(size=(12, 4)).astype(np.float32)
+    unit_rows = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    votes = {v: set(sorted((u for u in range(12) if u != v), key=lambda u: -float(unit_rows[v] @ unit_rows[u]))[:2]) for v in range(12)}
+    expected: list[int] = []
+    for _ in range(5):
+        rest = [u for u in range(12) if u not in expected]
+        expected.append(max(rest, key=lambda u: sum(10.0 ** -len(votes[v] & set(expected)) for v in rest if u in votes[v])))
+    support = [Example(f"x{i}", {"text": f"t{i}"}, "pos") for i in range(12)]
+    embed = vectors({f"t{i}": row.tolist() for i, row in enumerate(rows)})
+    assert VoteKSelector(embed, neighbours=2).over(support, ()).choose(None, 5, np.random.default_rng(0)) == expected
+
+
+def test_golden_k_center() -> None:
+    """By hand, points on the circle at 0, 10, 180 and 90 degrees: farthest first from 0 is 180, 90, 10."""
+    points = [(np.cos(a), np.sin(a)) for a in np.radians([0, 10, 180, 90])]
+    assert farthest_first(np.array(points, dtype=np.float32), 4, first=0) == [0, 2, 3, 1]
+
+
+def test_golden_set_coverage() -> None:
+    """By hand: 'a b' covers two of three words, 'c' the third; 'a' adds nothing and begins the next round only."""
+    embed = vectors({"a": (1, 0, 0), "b": (0, 1, 0), "c": (0, 0, 1)})
+    support = [Example(f"x{i}", {"text": text}, "pos") for i, text in enumerate(["a", "a b", "c"])]
+    choose = make_selector("set-coverage", embed).over(support, ()).choose
+    assert choose(Query("q", {"text": "a b c"}), 2, np.random.default_rng(0)) == [2, 1]
+    assert choose(Query("q", {"text": "a b c"}), 3, np.random.default_rng(0)) == [2, 0, 1]
+
+
+@pytest.mark.parametrize("name", ["bm25-stratified", "knn-stratified"])
+def test_stratified_takes_the_best_of_every_label(name: str) -> None:
+    texts = ["warm good film", "warm film", "film", "plot good", "plot", "dull"]
+    support = [Example(f"x{i}", {"text": text}, "pos" if i < 4 else "neg") for i, text in enumerate(texts)]
+    selector = make_selector(name, embed).over(support, ("neg", "pos"))
+    query = Query("q", {"text": "warm good film plot"})
+    ranking = make_selector(name.removesuffix("-stratified"), embed).over(support, ()).choose(query, 6, np.random.default_rng(0))
+    best = [i for i in ranking if i < 4][-2:]
+    assert selector.choose(query, 4, np.random.default_rng(0)) == [i for i in ranking if i in {*best, 4, 5}]
+    assert sum(i >= 4 for i in selector.choose(query, 3, np.random.default_rng(0))) == 1
+    with pytest.raises(IclError, match="3 or more examples of every label for 6 shots, but the pool has 2 of 'neg'"):
+        selector.choose(query, 6, np.random.default_rng(0))
+    with pytest.raises(IclError, match="needs a task with labels"):
+        make_selector(name, embed).over(support, ())
+
+
 def test_golden_bm25_scores() -> None:
     """Two documents, worked out by hand from the formula in icl/selection/bm25.py (Lucene's idf: log(1 + (N - n + .5) / (n + .5)))."""
     import bm25s
@@ -125,3 +217,8 @@ def test_golden_bm25_scores() -> None:
 def test_unknown_selectors_suggest_the_nearest() -> None:
     with pytest.raises(IclError, match="did you mean balanced"):
         make_selector("balancd", embed)
+
+
+def test_the_help_names_every_selector() -> None:
+    options = {option.name: option.help for option in get_command(app).commands["evaluate"].params}
+    assert options["selector"].startswith(", ".join(SELECTORS))

@@ -7,8 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from typer.main import get_command
 
 from icl.calibration import CALIBRATORS, LabelScores, get_calibrator
+from icl.calibration.length import LENGTHS
+from icl.cli.app import app
+from icl.results import episode_scores
 from tasks.errors import IclError
 
 
@@ -20,6 +24,7 @@ def draw_scores(queries: int, candidates: int, free: int, shared: bool) -> st.Se
         arrays(np.float64, (queries, candidates), elements=finite),
         arrays(np.float64, (owners, free, candidates), elements=finite),
         arrays(np.float64, (owners, free, candidates), elements=finite),
+        arrays(np.float64, (owners, 1, candidates), elements=finite),
     )
 
 
@@ -41,7 +46,7 @@ def test_every_calibrator_gives_distributions_and_ignores_a_shift_of_a_query(nam
     assert out.dtype == np.float64
     np.testing.assert_allclose(np.exp(out).sum(axis=1), 1, atol=1e-9)
     shift = np.arange(len(out))[:, None] * 7.0  # a longer query has a lower likelihood throughout: that must not matter
-    shifted = calibrate(LabelScores(scores.logprob - shift, scores.content_free, scores.domain))
+    shifted = calibrate(LabelScores(scores.logprob - shift, scores.content_free, scores.domain, scores.premise))
     np.testing.assert_allclose(shifted, out, atol=1e-9)
 
 
@@ -50,7 +55,7 @@ def test_every_calibrator_gives_distributions_and_ignores_a_shift_of_a_query(nam
 @given(scores=any_scores, seed=st.integers(0, 99))
 def test_every_calibrator_follows_a_permutation_of_the_candidates(name, scores, seed):
     order = np.random.default_rng(seed).permutation(scores.logprob.shape[1])
-    moved = LabelScores(scores.logprob[:, order], scores.content_free[..., order], scores.domain[..., order])
+    moved = LabelScores(scores.logprob[:, order], *(prior[..., order] for prior in (scores.content_free, scores.domain, scores.premise)))
     np.testing.assert_allclose(get_calibrator(name)(moved), get_calibrator(name)(scores)[:, order], atol=1e-9)
 
 
@@ -58,8 +63,8 @@ def test_every_calibrator_follows_a_permutation_of_the_candidates(name, scores, 
 def test_transductive_says_whether_other_queries_matter(name):
     rng = np.random.default_rng(0)
     logprob, free = rng.normal(size=(6, 3)), rng.normal(size=(6, 2, 3))
-    whole = get_calibrator(name)(LabelScores(logprob, free, free))
-    part = get_calibrator(name)(LabelScores(logprob[:2], free[:2], free[:2]))
+    whole = get_calibrator(name)(LabelScores(logprob, free, free, free))
+    part = get_calibrator(name)(LabelScores(logprob[:2], free[:2], free[:2], free[:2]))
     assert np.allclose(whole[:2], part) != get_calibrator(name).transductive
 
 
@@ -82,7 +87,7 @@ def test_identical_rows_become_uniform_under_batch_calibration(name, row, querie
 
 def test_formulas_against_plain_probabilities():
     rng = np.random.default_rng(1)
-    scores = LabelScores(rng.normal(size=(5, 3)), rng.normal(size=(5, 3, 3)), rng.normal(size=(1, 4, 3)))
+    scores = LabelScores(rng.normal(size=(5, 3)), rng.normal(size=(5, 3, 3)), rng.normal(size=(1, 4, 3)), rng.normal(size=(5, 1, 3)))
     p = softmax(scores.logprob)
 
     def check(name: str, quotient: np.ndarray) -> None:
@@ -91,6 +96,7 @@ def test_formulas_against_plain_probabilities():
     check("none", p)
     check("contextual", p / softmax(scores.content_free).mean(axis=1))
     check("domain-context", p / softmax(scores.domain).mean(axis=1))
+    check("pmi", np.exp(scores.logprob - scores.premise[:, 0]))  # as the paper writes it, with raw scores
     check("batch", p / p.mean(axis=0))
     check("batch-log", p / np.exp(np.log(p).mean(axis=0)))
 
@@ -106,16 +112,16 @@ def test_improbable_candidates_do_not_underflow():
     assert np.isfinite(get_calibrator("batch")(scores)).all()
 
 
-@pytest.mark.parametrize("name", ["none", "contextual", "domain-context"])
+@pytest.mark.parametrize("name", ["none", "contextual", "domain-context", "pmi"])
 def test_a_candidate_that_a_query_lacks_keeps_probability_zero(name):
     logprob = np.array([[-1.0, -2.0, -np.inf], [-1.0, -1.0, -1.0]])
     free = np.where(np.isneginf(logprob), -np.inf, -1.0)[:, None, :]
-    out = np.exp(get_calibrator(name)(LabelScores(logprob, free, free)))
+    out = np.exp(get_calibrator(name)(LabelScores(logprob, free, free, free)))
     assert out[0, 2] == 0
     np.testing.assert_allclose(out.sum(axis=1), 1)
 
 
-@pytest.mark.parametrize("name", ["contextual", "domain-context"])
+@pytest.mark.parametrize("name", ["contextual", "domain-context", "pmi"])
 def test_missing_prior_scores_are_an_error(name):
     with pytest.raises(IclError, match=f"--calibration {name}"):
         get_calibrator(name)(LabelScores(np.zeros((2, 2))))
@@ -145,7 +151,30 @@ def test_a_row_without_any_score_and_wrong_shapes_are_errors():
 
 def test_names_and_needs_match_the_table_and_unknown_ones_are_refused():
     assert all(calibrator.name == name for name, calibrator in CALIBRATORS.items())
-    assert {n: c.needs for n, c in CALIBRATORS.items() if c.needs} == {"contextual": "content_free", "domain-context": "domain"}
+    needs = {"contextual": "content_free", "domain-context": "domain", "pmi": "premise"}
+    assert {n: c.needs for n, c in CALIBRATORS.items() if c.needs} == needs
     assert {n for n, c in CALIBRATORS.items() if c.fixed_candidates} == {"batch", "batch-log"}
     with pytest.raises(IclError, match="unknown calibration 'contextul': did you mean contextual"):
         get_calibrator("contextul")
+
+
+def test_length_normalisation_divides_queries_and_priors_alike():
+    """By hand: two candidates of one and of three tokens, 4 and 9 bytes (an ä has two)."""
+    common = {"episode": "e", "query": "q", "target": "a", "answers": None}
+    spans = [
+        {"candidate": "a", "text": " abc", "tokens": 1, "logprob": -2.0},
+        {"candidate": "b", "text": " ä bcdef", "tokens": 3, "logprob": -3.0},
+    ]
+    predictions = [{**common, **span} for span in spans]
+    free = [{"episode": "e", "part": "content_free", "item": "0", "belongs_to": "", **span} for span in spans]
+    for how, lengths in {"none": (1, 1), "token": (1, 3), "byte": (4, 9)}.items():
+        scores = episode_scores(predictions, free, ("a", "b"), how)[0].scores
+        expected = np.array([-2.0, -3.0]) / lengths
+        np.testing.assert_allclose(scores.logprob[0], expected)
+        np.testing.assert_allclose(scores.content_free[0, 0], expected)
+
+
+def test_the_help_names_every_calibration_and_length():
+    options = {option.name: option.help for option in get_command(app).commands["evaluate"].params}
+    assert ", ".join(CALIBRATORS) in options["calibration"]
+    assert all(name in options["normalise"] for name in LENGTHS)

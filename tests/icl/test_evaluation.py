@@ -20,8 +20,10 @@ import torch
 import icl
 from icl import RunSpec, evaluate
 from icl.events import Quiet
+from icl.ordering import ORDERS
 from icl.runs import Run
 from icl.runs.show import exported
+from icl.selection import SELECTORS
 from tasks import Episode, IclError
 from tasks.episodefile import write_episodes
 from tasks.load import load_task
@@ -364,16 +366,37 @@ def test_an_episodes_file_is_not_overridden_without_a_word(spec: RunSpec, tmp_pa
     assert not (tmp_path / "b").exists()
 
 
-@pytest.mark.parametrize("selector", ["balanced", "knn", "bm25", "fixed"])
+@pytest.mark.parametrize("selector", SELECTORS)
 def test_every_selector_runs(spec: RunSpec, tmp_path: Path, selector: str) -> None:
     run = evaluate(replace(spec, selector=selector, episodes=2, queries=4), out=tmp_path)
     shown = {tuple(row["demonstrations"]) for row in run.table("prompts")}
     assert all(len(ids) == 3 for ids in shown)
-    assert len(shown) == {"balanced": 2, "fixed": 1}.get(selector, len(shown))
-    if selector in {"knn", "bm25"}:
+    assert len(shown) == {"random": 2, "balanced": 2, "fixed": 1, "votek": 1, "k-center": 2}.get(selector, len(shown))
+    if SELECTORS[selector](lambda texts: np.zeros((len(texts), 1), dtype=np.float32)).per_query:
         assert len(shown) > 2, "each query has demonstrations of its own"
         free = run.table("content_free")
         assert {row["belongs_to"] for row in free} == {row["query"] for row in run.table("prompts")}
+
+
+def test_a_task_with_labels_has_one_premise_per_context(spec: RunSpec, tmp_path: Path) -> None:
+    run = evaluate(replace(spec, calibration=("pmi",), normalise="token"), out=tmp_path)
+    assert set(run.summary["metrics"]) == {"pmi"}
+    assert {(row["part"], row["belongs_to"]) for row in run.table("content_free")} == {("premise", "")}
+    assert len(run.table("content_free")) == 3 * 2
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_every_order_shows_the_same_demonstrations_otherwise(spec: RunSpec, tmp_path: Path, order: str) -> None:
+    few = replace(spec, shots=5, episodes=2, queries=3)
+    given, run = evaluate(few, out=tmp_path / "a"), evaluate(replace(few, order=order), out=tmp_path / "b")
+    assert (given.name == run.name) == (order == "given"), "the order counts in the hash"
+    pairs = [(a["demonstrations"], b["demonstrations"]) for a, b in zip(given.table("prompts"), run.table("prompts"), strict=True)]
+    assert all(sorted(a) == sorted(b) for a, b in pairs)
+    assert all(a == b for a, b in pairs) == (order == "given")
+    shown = {tuple(b) for _, b in pairs}
+    assert (len(shown) > 2) == order.startswith("similarity"), "only these look at the query"
+    free = run.table("content_free")
+    assert ({row["belongs_to"] for row in free} == {""}) != order.startswith("similarity")
 
 
 def test_twenty_episodes_have_a_bootstrap(spec: RunSpec, tmp_path: Path) -> None:
@@ -460,7 +483,8 @@ def test_generation_is_scored_as_text_and_as_choices(spec: RunSpec, tmp_path: Pa
     (tmp_path / "words.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     card = tmp_path / "my_words.yaml"
     card.write_text(GENERATION, encoding="utf-8")
-    run = evaluate(replace(spec, task=str(card), episodes=2, queries=4), out=tmp_path)
+    asked = replace(spec, task=str(card), episodes=2, queries=4)
+    run = evaluate(asked, out=tmp_path)
     assert set(run.summary["metrics"]) == {"none"}
     assert set(run.summary["metrics"]["none"]) == {"exact_match", "token_f1", "accuracy", "nll", "ece"}
     rows = run.table("predictions")
@@ -468,6 +492,13 @@ def test_generation_is_scored_as_text_and_as_choices(spec: RunSpec, tmp_path: Pa
     assert len(written) == 8
     assert all(row["logprob"] is None and row["answers"] == [row["target"]] for row in written)
     assert len(rows) - len(written) == 8 * 4
+    written = evaluate(replace(asked, calibration=("none", "pmi")), out=tmp_path)
+    assert {"exact_match", "accuracy"} <= set(written.summary["metrics"]["none"])
+    assert "accuracy" in written.summary["metrics"]["pmi"]
+    card.write_text(GENERATION.replace("distractors: 3\n", ""), encoding="utf-8")
+    for wrong in ({"normalise": "byte"}, {"calibration": ("pmi",)}):
+        with pytest.raises(IclError, match="needs candidates with scores, but the answers of task 'my-words' are written"):
+            evaluate(replace(asked, **wrong), out=tmp_path)
 
 
 def test_a_multiple_choice_card(spec: RunSpec, tmp_path: Path) -> None:
@@ -486,6 +517,18 @@ def test_a_multiple_choice_card(spec: RunSpec, tmp_path: Path) -> None:
     letters = evaluate(replace(spec, task=str(card), template="qa-letters", episodes=2, queries=5), out=tmp_path)
     assert set(letters.summary["metrics"]) == {"none", "contextual", "domain-context", "batch"}
     assert "label_bias" in letters.summary["metrics"]["batch"]
+    for selector, template in (("random", "qa-cloze"), ("bm25", "qa-cloze"), ("random", "qa-letters")):
+        asked = replace(spec, task=str(card), template=template, selector=selector, episodes=2, queries=5, calibration=("none", "pmi"))
+        run = evaluate(asked, out=tmp_path)
+        assert set(run.summary["metrics"]) == {"none", "pmi"}
+        free = run.table("content_free")
+        texts = [(row["episode"], row["query"], row["candidate"], row["text"]) for row in run.table("predictions")]
+        assert [(row["episode"], row["belongs_to"], row["candidate"], row["text"]) for row in free] == texts, "a premise for every query"
+        by_byte = evaluate(replace(asked, normalise="byte"), out=tmp_path)
+        assert by_byte.name != run.name
+        assert by_byte.table("predictions") == run.table("predictions"), "raw scores are kept as they are"
+        assert by_byte.cost["spans_reused"] == len(texts) + len(free), "nothing is computed again"
+        assert by_byte.summary["metrics"] != run.summary["metrics"]
     with pytest.raises(IclError, match="calibration 'batch' needs the same candidates for every query"):
         evaluate(replace(spec, task=str(card), calibration=("batch",), queries=5), out=tmp_path)
 
@@ -494,6 +537,7 @@ def test_a_multiple_choice_card(spec: RunSpec, tmp_path: Path) -> None:
     ("change", "message"),
     [
         ({"template": "sentiment-plan"}, "unknown template 'sentiment-plan': did you mean sentiment-plain"),
+        ({"order": "similar"}, "unknown order 'similar'"),
         ({"selector": "knm"}, "unknown selector 'knm': did you mean knn"),
         ({"calibration": ("batsh",)}, "unknown calibration 'batsh': did you mean batch"),
         ({"model": "builtin:smollm"}, "unknown model 'builtin:smollm'"),
@@ -523,6 +567,7 @@ def test_mistakes_are_one_line_and_write_nothing(spec: RunSpec, tmp_path: Path, 
         ({"shots": -1}, "shots >= 0 must hold, but got -1"),
         ({"episodes": 0}, "episodes >= 1"),
         ({"queries": 0}, "queries >= 1"),
+        ({"normalise": "bite"}, "unknown length normalisation 'bite': did you mean byte"),
         ({"overflow": "cut"}, "unknown overflow policy 'cut'"),
         ({"shots": 9, "pool": 4}, "shots <= pool must hold"),
     ],

@@ -65,7 +65,7 @@ def test_knn_uses_it_and_the_spec_knows_it(asked: list[str], own_task: Path, tin
 
 def test_mistakes(monkeypatch: pytest.MonkeyPatch, asked: list[str], own_task: Path, tiny_model_dir: Path, tmp_path: Path) -> None:
     spec = RunSpec(str(own_task), model=str(tiny_model_dir), shots=2, episodes=1, queries=4, embedder=str(tiny_model_dir))
-    with pytest.raises(IclError, match="but the selector is random"):
+    with pytest.raises(IclError, match="but here are random and given"):
         evaluate(spec, out=tmp_path)
     with pytest.raises(IclError, match="unknown model 'nowhere'"):
         evaluate(RunSpec(**{**spec.__dict__, "selector": "knn", "embedder": "nowhere"}), out=tmp_path)
