@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from icl.ablation import check_labels, written_as
 from icl.calibration import CALIBRATORS, get_calibrator
 from icl.device import default_batch_tokens, resolve_device, resolve_dtype
 from icl.events import Events
@@ -51,8 +52,9 @@ def prepare(spec: RunSpec, data_dir: Path | None, episodes_file: Path | None, ev
         load_template(spec.template)  # a wrong name is said before data is fetched
     task = load_task(spec.task, data_dir)
     template = load_template(spec.template or task.default_template)
-    check_fit(template, task)
     check_order(spec.order, task.kind)
+    check_labels(spec.labels, task)
+    check_fit(*written_as(spec.labels, template, task))
     if episodes_file:
         episodes = read_episodes(episodes_file)
         spec = as_the_file_says(spec, episodes)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
+from icl.ablation import written_as
 from icl.calibration import get_calibrator
 from icl.cost import Clock, forward_flops, peak_memory_bytes
 from icl.device import keep_freed_memory
@@ -114,7 +115,7 @@ def planner_of(prepared: Prepared, engine: Engine, window: int, tokenizer: Any) 
 
     @cache
     def builder(labels: tuple[str, ...]) -> PromptBuilder:
-        return PromptBuilder(prepared.template, with_labels(prepared.task, labels), chat)
+        return PromptBuilder(*written_as(spec.labels, prepared.template, with_labels(prepared.task, labels)), chat)
 
     embed = Embedder(engine, tokenizer, window)
     needs = {get_calibrator(name).needs for name in spec.calibration}

@@ -29,6 +29,9 @@ def command(
     order: Annotated[
         str, typer.Option(help="given (by the selector), random, similarity-ascending, similarity-descending, label-alternating.")
     ] = "given",
+    labels: Annotated[
+        str, typer.Option(help="Labels that demonstrations show: true, random, flipped, or empty (written as A, B, …).")
+    ] = "true",
     shots: Annotated[int, typer.Option(help="Demonstrations in the prompt.")] = 8,
     pool: Annotated[int | None, typer.Option(help="Rows of the demonstration split to choose from. [default: all]")] = None,
     calibration: Annotated[
@@ -73,6 +76,7 @@ def command(
         template=template,
         selector=selector,
         order=order,
+        labels=labels,
         shots=shots,
         pool=pool,
         calibration=names(calibration),
