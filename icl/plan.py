@@ -14,7 +14,7 @@ from icl.encode import Encoder
 from icl.engine.types import ScoreRequest
 from icl.ordering import Order
 from icl.selection import Chooser, Selector
-from icl.selection.types import Embed, embedder_of, text_of
+from icl.selection.types import Embed, embedder_of, judge_of, text_of
 from icl.spec import RunSpec
 from icl.tokenise import tokenise, tokenise_open
 from prompts import Candidate, Prompt, PromptBuilder
@@ -70,8 +70,13 @@ class Planner:
 
     @property
     def embed(self) -> Embed | None:
-        """What selector or order embed texts with: then planning asks the engine."""
+        """What selector or order embed texts with."""
         return embedder_of(self.selector) or embedder_of(self.order)
+
+    @property
+    def asks_engine(self) -> bool:
+        """Whether planning needs the engine, which does one thing at a time."""
+        return self.embed is not None or judge_of(self.selector) is not None
 
     def items(
         self, episode: Episode, chooser: Chooser, support: Sequence[Example], queries: Sequence[Example], *, first: bool = True

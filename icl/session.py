@@ -17,6 +17,7 @@ from icl.encode import Encoder
 from icl.engine.store import Identity, ScoreStore, StoredEngine, store_path
 from icl.engine.types import Engine, Progress, Work
 from icl.environment import describe
+from icl.judge import PromptJudge
 from icl.models import load_model
 from icl.ordering import make_order
 from icl.plan import Item, Part, Planner
@@ -24,7 +25,7 @@ from icl.prepare import Prepared
 from icl.runs.tables import Rows
 from icl.scoring import score_section
 from icl.sections import Section
-from icl.selection import Chooser, make_selector
+from icl.selection import Chooser, Means, make_selector
 from prompts import PromptBuilder
 from prompts.chat import chat_renderer
 from tasks.types import with_labels
@@ -54,7 +55,7 @@ class Session:
 
     def planned(self, sections: Sequence[Section]) -> Iterator[tuple[Section, list[Item]]]:
         """Each section with its items. The next is planned while the caller scores the one before, unless planning needs the engine."""
-        if self.planner.embed:
+        if self.planner.asks_engine:
             for section in sections:
                 with self.clock.phase("plan"):
                     items = self._items(section)
@@ -117,15 +118,16 @@ def planner_of(prepared: Prepared, engine: Engine, window: int, tokenizer: Any) 
     def builder(labels: tuple[str, ...]) -> PromptBuilder:
         return PromptBuilder(*written_as(spec.labels, prepared.template, with_labels(prepared.task, labels)), chat)
 
+    encoder = Encoder(tokenizer)
     embed = Embedder(engine, tokenizer, window)
     needs = {get_calibrator(name).needs for name in spec.calibration}
     return Planner(
         spec=spec,
         task=prepared.task,
         builder=builder,
-        encoder=Encoder(tokenizer),
+        encoder=encoder,
         window=window,
-        selector=make_selector(spec.selector, embed),
+        selector=make_selector(spec.selector, Means(embed, PromptJudge(engine, encoder, builder, window))),
         order=make_order(spec.order, embed),
         parts=frozenset(part for part in FREE_PARTS if part in needs),
         generate=prepared.task.kind == "generation",
