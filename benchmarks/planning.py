@@ -12,7 +12,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 if str(REPOSITORY) not in sys.path:  # run as a script, Python looks beside it only
@@ -38,9 +38,9 @@ def plan(prompts: int, shots: int, cuts: bool = True) -> dict[str, Any]:
     builder = PromptBuilder(load_template(task.default_template), task)
     encoder = Encoder(load_tokenizer(resolve_model("builtin:smollm2-135m")))
     encoder.cuts = encoder.cuts and cuts
-    selector = make_selector("random", lambda texts: (_ for _ in ()).throw(AssertionError("random embeds nothing")))
+    selector = make_selector("random", cast(Any, None))
     spec = RunSpec("movie-sentiment", shots=shots)
-    order = make_order("given", lambda texts: (_ for _ in ()).throw(AssertionError("the given order embeds nothing")))
+    order = make_order("given", cast(Any, None))
     planner = Planner(spec, task, lambda _: builder, encoder, 1 << 30, selector, order, frozenset(), generate=False)
     support, rows = task.splits["demonstration"], list(task.splits["test"])
     chooser = selector.over(support, task.labels)

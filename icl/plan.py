@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from icl.ablation import shown_as
 from icl.encode import Encoder
 from icl.engine.types import ScoreRequest
 from icl.ordering import Order
 from icl.selection import Chooser, Selector
-from icl.selection.types import Embed, embedder_of, text_of
+from icl.selection.types import Embed, embedder_of, judge_of, text_of
 from icl.spec import RunSpec
 from icl.tokenise import tokenise, tokenise_open
 from prompts import Candidate, Prompt, PromptBuilder
@@ -47,6 +48,8 @@ class Item:
     """With the answer; None for content-free items."""
     dropped: int
     """Demonstrations dropped to fit the context window."""
+    shown: tuple[str, ...] = ()
+    """Answers that the demonstrations show, in order: not the true ones under a label ablation."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +70,13 @@ class Planner:
 
     @property
     def embed(self) -> Embed | None:
-        """What selector or order embed texts with: then planning asks the engine."""
+        """What selector or order embed texts with."""
         return embedder_of(self.selector) or embedder_of(self.order)
+
+    @property
+    def asks_engine(self) -> bool:
+        """Whether planning needs the engine, which does one thing at a time."""
+        return self.embed is not None or judge_of(self.selector) is not None
 
     def items(
         self, episode: Episode, chooser: Chooser, support: Sequence[Example], queries: Sequence[Example], *, first: bool = True
@@ -108,7 +116,7 @@ class Planner:
         shown = [support[i] for i in chosen]
         arranged = query if self.order.per_query else None
         places = self.order.arrange(shown, arranged, keyed_rng(self.spec.seed, "order", episode.id, asked.id if asked else ""))
-        return [shown[i] for i in places]
+        return [shown_as(shown[i], self.spec.labels, episode.labels, self.spec.seed, episode.id) for i in places]
 
     def _fitted(
         self, episode: Episode, support: Sequence[Example], shown: Sequence[Example], example: Example, free: dict[int, list[Item]]
@@ -158,7 +166,7 @@ class Planner:
         open_prompt = builder.open_prompt(kept, query) if self.generate and part == "query" else None
         open_ids = tokenise_open(self.encoder, [open_prompt])[0] if open_prompt else []
         requests = tokenise(self.encoder, prompts)
-        return Item(part, query, "", candidates, prompts, requests, open_prompt, open_ids, example, dropped)
+        return Item(part, query, "", candidates, prompts, requests, open_prompt, open_ids, example, dropped, tuple(e.target for e in kept))
 
     def _length(self, item: Item) -> int:
         """Tokens that the longest prompt of an item takes, with what the model may write."""

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from icl.ablation import check_labels, written_as
 from icl.calibration import CALIBRATORS, get_calibrator
 from icl.device import default_batch_tokens, resolve_device, resolve_dtype
 from icl.events import Events
 from icl.models import ModelSource, resolve_model
 from icl.ordering import check_order, make_order
 from icl.selection import check_selector, make_selector
-from icl.selection.types import embedder_of
+from icl.selection.types import Means, embedder_of
 from icl.sentences import check_installed
 from icl.spec import ResolvedSpec, RunSpec
 from prompts import Template, check_fit, load_template
@@ -58,8 +60,9 @@ def prepare(spec: RunSpec, data_dir: Path | None, episodes_file: Path | None, ev
     for remark in task.remarks:
         events.note(f"task '{task.name}': {remark}")
     template = load_template(spec.template or task.default_template)
-    check_fit(template, task)
     check_order(spec.order, task.kind)
+    check_labels(spec.labels, task)
+    check_fit(*written_as(spec.labels, template, task))
     if episodes_file:
         episodes = read_episodes(episodes_file)
         spec = as_the_file_says(spec, episodes)
@@ -108,7 +111,8 @@ def embedder_source(spec: RunSpec) -> ModelSource | None:
     """The model that texts are embedded with, None for the evaluated one. Raises IclError where it is not to be had or used by nobody."""
     if not spec.embedder:
         return None
-    selector, order = make_selector(spec.selector, _nothing), make_order(spec.order, _nothing)
+    means = Means(_nothing, cast(Any, None))  # strategies only keep them until they are asked
+    selector, order = make_selector(spec.selector, means), make_order(spec.order, _nothing)
     if embedder_of(selector) is None and embedder_of(order) is None:
         raise IclError(
             f"--embedder is for selectors and orders that compare embeddings, such as knn, but here are {spec.selector} and {spec.order}"

@@ -114,5 +114,6 @@ def _prompt_row(episode: str, item: Item) -> dict[str, object]:
         "context": prompt.text[: prompt.span[0]],
         "special_tokens": prompt.add_special_tokens,
         "demonstrations": list(prompt.demonstrations),
+        "shown": list(item.shown),
         "dropped": item.dropped,
     }

@@ -8,14 +8,16 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
+from icl.ablation import written_as
 from icl.calibration import get_calibrator
 from icl.cost import Clock, forward_flops, peak_memory_bytes
 from icl.device import keep_freed_memory
 from icl.embedder import Embedder
 from icl.encode import Encoder
 from icl.engine.store import Identity, ScoreStore, StoredEngine, store_path
-from icl.engine.types import Progress, Work
+from icl.engine.types import Engine, Progress, Work
 from icl.environment import describe
+from icl.judge import PromptJudge
 from icl.models import load_model
 from icl.ordering import make_order
 from icl.plan import Item, Part, Planner
@@ -23,7 +25,7 @@ from icl.prepare import Prepared, embedder_source
 from icl.runs.tables import Rows
 from icl.scoring import score_section
 from icl.sections import Section
-from icl.selection import Chooser, make_selector
+from icl.selection import Chooser, Means, make_selector
 from icl.selection.types import Embed
 from icl.sentences import SentenceEmbedder
 from prompts import PromptBuilder
@@ -55,14 +57,14 @@ class Session:
             if other
             else Embedder(self.engine, self.loaded.tokenizer, self.loaded.context_window)
         )
-        self.planner = planner_of(prepared, embed, self.loaded.context_window, self.loaded.tokenizer)
+        self.planner = planner_of(prepared, self.engine, embed, self.loaded.context_window, self.loaded.tokenizer)
         self._choosers: dict[Any, Chooser] = {}
         self._counted = (Work(), dict[str, float]())
         """Work and seconds that have been charged to a section so far."""
 
     def planned(self, sections: Sequence[Section]) -> Iterator[tuple[Section, list[Item]]]:
         """Each section with its items. The next is planned while the caller scores the one before, unless planning needs the engine."""
-        if self.planner.embed:
+        if self.planner.asks_engine:
             for section in sections:
                 with self.clock.phase("plan"):
                     items = self._items(section)
@@ -116,23 +118,24 @@ def identity_of(prepared: Prepared, engine: Any, environment: dict[str, Any]) ->
     return Identity(prepared.source.fingerprint, spec.dtype, device, f"hf {engine.path}{trusted}", versions)
 
 
-def planner_of(prepared: Prepared, embed: Embed, window: int, tokenizer: Any) -> Planner:
+def planner_of(prepared: Prepared, engine: Engine, embed: Embed, window: int, tokenizer: Any) -> Planner:
     """What makes the items of a run's episodes."""
     spec = prepared.resolved.spec
     chat = chat_renderer(tokenizer) if spec.chat else None
 
     @cache
     def builder(labels: tuple[str, ...]) -> PromptBuilder:
-        return PromptBuilder(prepared.template, with_labels(prepared.task, labels), chat)
+        return PromptBuilder(*written_as(spec.labels, prepared.template, with_labels(prepared.task, labels)), chat)
 
+    encoder = Encoder(tokenizer)
     needs = {get_calibrator(name).needs for name in spec.calibration}
     return Planner(
         spec=spec,
         task=prepared.task,
         builder=builder,
-        encoder=Encoder(tokenizer),
+        encoder=encoder,
         window=window,
-        selector=make_selector(spec.selector, embed),
+        selector=make_selector(spec.selector, Means(embed, PromptJudge(engine, encoder, builder, window))),
         order=make_order(spec.order, embed),
         parts=frozenset(part for part in FREE_PARTS if part in needs),
         generate=prepared.task.kind == "generation",

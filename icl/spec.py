@@ -7,6 +7,7 @@ import json
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
+from icl.ablation import LABELS
 from icl.calibration.length import LENGTHS
 from tasks.errors import IclError, unknown_name
 
@@ -33,6 +34,8 @@ class RunSpec:
     """What texts are embedded with: a sentence-transformers model (directory or hub id); empty for the evaluated model."""
     order: str = "given"
     """How the selected demonstrations are arranged."""
+    labels: str = "true"
+    """What demonstrations show as their answers: `true`, `random`, `flipped` or `empty`, see icl/ablation.py."""
     shots: int = 8
     """Demonstrations in the prompt."""
     pool: int | None = None
@@ -67,6 +70,8 @@ class RunSpec:
                 _at_least(name, value, 1)
         if self.overflow not in OVERFLOW:
             raise unknown_name("overflow policy", self.overflow, OVERFLOW)
+        if self.labels not in LABELS:
+            raise unknown_name("labels", self.labels, LABELS)
         if self.normalise not in LENGTHS:
             raise unknown_name("length normalisation", self.normalise, LENGTHS)
         if self.pool is not None and self.shots > self.pool:

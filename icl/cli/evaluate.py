@@ -23,6 +23,7 @@ def command(
         str,
         typer.Option(
             help="random, balanced, fixed, bm25, knn, bm25-stratified, knn-stratified, mmr, dpp, set-coverage, votek, k-center, "
+            "perplexity, mdl, "
             "or fixed:ID,ID,…"
         ),
     ] = "random",
@@ -32,6 +33,9 @@ def command(
     embedder: Annotated[
         str, typer.Option(help="What texts are embedded with: a sentence-transformers model. [default: the evaluated model]")
     ] = "",
+    labels: Annotated[
+        str, typer.Option(help="Labels that demonstrations show: true, random, flipped, or empty (written as A, B, …).")
+    ] = "true",
     shots: Annotated[int, typer.Option(help="Demonstrations in the prompt.")] = 8,
     pool: Annotated[int | None, typer.Option(help="Rows of the demonstration split to choose from. [default: all]")] = None,
     calibration: Annotated[
@@ -77,6 +81,7 @@ def command(
         selector=selector,
         embedder=embedder,
         order=order,
+        labels=labels,
         shots=shots,
         pool=pool,
         calibration=names(calibration),

@@ -31,6 +31,7 @@ def print_run(run: Run) -> None:
     console = Console()
     spec, facts = run.resolved.spec, run.environment["run"]
     said = [spec.selector, *([spec.order] if spec.order != "given" else []), *(["chat"] if spec.chat else [])]
+    said += [f"{spec.labels} labels"] if spec.labels != "true" else []
     said += [f"scores by {spec.normalise}"] if spec.normalise != "none" else []
     filled = ", ".join(said)
     console.print(

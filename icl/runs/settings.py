@@ -11,6 +11,7 @@ Facts = dict[str, Callable[[ResolvedSpec], str]]
 SETTINGS: Facts = {
     "selector": lambda r: r.spec.selector,
     "order": lambda r: f"order {r.spec.order}",
+    "labels": lambda r: f"{r.spec.labels} labels",
     "template": lambda r: r.spec.template,
     "pool": lambda r: f"pool {r.spec.pool or 'all'}",
     "seed": lambda r: f"seed {r.spec.seed}",

@@ -43,6 +43,7 @@ PROMPTS = pa.schema(
         ("context", pa.large_string()),  # everything before the answer, exactly
         ("special_tokens", pa.bool_()),  # whether the tokenizer adds its own
         ("demonstrations", pa.list_(pa.string())),
+        ("shown", pa.list_(pa.string())),  # the labels or answers that they show
         ("dropped", pa.int32()),
     ]
 )

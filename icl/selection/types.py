@@ -7,6 +7,7 @@ the query without its answer, and its randomness is keyed by (seed, episode, que
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -17,6 +18,26 @@ from tasks.types import Example, Query
 
 Embed = Callable[[Sequence[str]], NDArray[np.float32]]
 """Texts → vectors, one row per text."""
+
+
+class Judge(Protocol):
+    """What the evaluated model makes of prompts. `labels` are those in play."""
+
+    def answers(self, labels: Sequence[str], query: Query, contexts: Sequence[Sequence[Example]]) -> NDArray[np.float64]:
+        """Log-probabilities over the query's candidates after each list of demonstrations, normalised: (contexts, candidates)."""
+        ...
+
+    def surprise(self, labels: Sequence[str], queries: Sequence[Query]) -> NDArray[np.float64]:
+        """Mean of −log p per token of each query side, without demonstrations, (queries,)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Means:
+    """What a strategy may ask of the evaluated model."""
+
+    embed: Embed
+    judge: Judge
 
 
 class Chooser(Protocol):
@@ -44,6 +65,12 @@ def embedder_of(selector: object) -> Embed | None:
     """What a selector or an order embeds texts with; None for one that never asks the engine."""
     embed: Embed | None = getattr(selector, "embed", None)
     return embed
+
+
+def judge_of(selector: object) -> Judge | None:
+    """What a selector asks for scores; None for one that needs none."""
+    judge: Judge | None = getattr(selector, "judge", None)
+    return judge
 
 
 def words_of(text: str) -> list[str]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from typer.main import get_command
 
 from icl.cli.app import app
-from icl.selection import SELECTORS, Embed, make_selector
+from icl.selection import SELECTORS, Embed, Means, make_selector
 from icl.selection.kcenter import farthest_first
 from icl.selection.votek import VoteKSelector
 from tasks import Example, IclError, Query, keyed_rng
@@ -30,6 +30,24 @@ def embed(texts: Sequence[str]) -> NDArray[np.float32]:
     return out
 
 
+class WordJudge:
+    """A made-up model: it is surer the more words demonstrations share with the query, and surprised by long words."""
+
+    def answers(self, labels: Sequence[str], query: Query, contexts: Sequence[Sequence[Example]]) -> NDArray[np.float64]:
+        words = set(query.inputs["text"].split())
+        shared = np.array([sum(len(words & set(e.inputs["text"].split())) for e in shown) for shown in contexts])
+        sure = 1 / (1 + np.exp(-0.1 * shared))
+        return np.log(np.stack([sure, 1 - sure], axis=1))
+
+    def surprise(self, labels: Sequence[str], queries: Sequence[Query]) -> NDArray[np.float64]:
+        return np.array([max(map(len, query.inputs["text"].split()), default=0) for query in queries], dtype=np.float64)
+
+
+def means(embed: Embed) -> Means:
+    """That embedder and the made-up model."""
+    return Means(embed, WordJudge())
+
+
 def pool(n: int = 40, labels: Sequence[str] = ("neg", "pos")) -> list[Example]:
     rng = np.random.default_rng(3)
     return [Example(f"x{i}", {"text": " ".join(rng.choice(WORDS, 5)) + f" {i}"}, labels[int(rng.integers(len(labels)))]) for i in range(n)]
@@ -37,7 +55,7 @@ def pool(n: int = 40, labels: Sequence[str] = ("neg", "pos")) -> list[Example]:
 
 def chosen(name: str, k: int, query: int = 0, support: list[Example] | None = None, labels: Sequence[str] = ("neg", "pos")) -> list[int]:
     support = support if support is not None else pool()
-    selector = make_selector(name, embed)
+    selector = make_selector(name, means(embed))
     asked = Query(f"q{query}", {"text": f"good film {query} warm"})
     rng = keyed_rng(0, "select", "e000", asked.id if selector.per_query else "")
     return selector.over(support, labels).choose(asked if selector.per_query else None, k, rng)
@@ -124,7 +142,7 @@ def of_vectors(
     name: str, rows: Sequence[Sequence[float]], query: Sequence[float], k: int, rng: np.random.Generator | None = None
 ) -> list[int]:
     """What a selector picks from a pool whose i-th text has the i-th vector."""
-    selector = make_selector(name, vectors({"query": query, **{f"t{i}": row for i, row in enumerate(rows)}}))
+    selector = make_selector(name, means(vectors({"query": query, **{f"t{i}": row for i, row in enumerate(rows)}})))
     support = [Example(f"x{i}", {"text": f"t{i}"}, "pos") for i in range(len(rows))]
     asked = Query("q", {"text": "query"}) if selector.per_query else None
     return selector.over(support, ("pos",)).choose(asked, k, rng or np.random.default_rng(0))
@@ -182,25 +200,43 @@ def test_golden_set_coverage() -> None:
     """By hand: 'a b' covers two of three words, 'c' the third; 'a' adds nothing and begins the next round only."""
     embed = vectors({"a": (1, 0, 0), "b": (0, 1, 0), "c": (0, 0, 1)})
     support = [Example(f"x{i}", {"text": text}, "pos") for i, text in enumerate(["a", "a b", "c"])]
-    choose = make_selector("set-coverage", embed).over(support, ()).choose
+    choose = make_selector("set-coverage", means(embed)).over(support, ()).choose
     assert choose(Query("q", {"text": "a b c"}), 2, np.random.default_rng(0)) == [2, 1]
     assert choose(Query("q", {"text": "a b c"}), 3, np.random.default_rng(0)) == [2, 0, 1]
+
+
+def test_lowest_perplexity_by_hand() -> None:
+    support = [Example(f"x{i}", {"text": text}, "pos") for i, text in enumerate(["brightest film", "a film", "an", "bad"])]
+    assert chosen("perplexity", 3, support=support) == [1, 3, 2]
+
+
+def test_mdl_takes_the_surest_of_the_sets_that_it_drew() -> None:
+    """The same draws made again, their entropies written out."""
+    support, query = pool(), Query("q", {"text": "good film warm"})
+    rng = np.random.default_rng(4)
+    near = make_selector("knn", means(embed)).over(support, ()).choose(query, 30, rng)
+    sets = [[near[int(i)] for i in rng.choice(30, size=4, replace=False)] for _ in range(10)]
+    distributions = np.exp(WordJudge().answers((), query, [[support[i] for i in places] for places in sets]))
+    entropies = [-sum(p * np.log(p) for p in row) for row in distributions]
+    picked = make_selector("mdl", means(embed)).over(support, ()).choose(query, 4, np.random.default_rng(4))
+    assert picked == sets[int(np.argmin(entropies))]
+    assert len(set(entropies)) > 1
 
 
 @pytest.mark.parametrize("name", ["bm25-stratified", "knn-stratified"])
 def test_stratified_takes_the_best_of_every_label(name: str) -> None:
     texts = ["warm good film", "warm film", "film", "plot good", "plot", "dull"]
     support = [Example(f"x{i}", {"text": text}, "pos" if i < 4 else "neg") for i, text in enumerate(texts)]
-    selector = make_selector(name, embed).over(support, ("neg", "pos"))
+    selector = make_selector(name, means(embed)).over(support, ("neg", "pos"))
     query = Query("q", {"text": "warm good film plot"})
-    ranking = make_selector(name.removesuffix("-stratified"), embed).over(support, ()).choose(query, 6, np.random.default_rng(0))
+    ranking = make_selector(name.removesuffix("-stratified"), means(embed)).over(support, ()).choose(query, 6, np.random.default_rng(0))
     best = [i for i in ranking if i < 4][-2:]
     assert selector.choose(query, 4, np.random.default_rng(0)) == [i for i in ranking if i in {*best, 4, 5}]
     assert sum(i >= 4 for i in selector.choose(query, 3, np.random.default_rng(0))) == 1
     with pytest.raises(IclError, match="3 or more examples of every label for 6 shots, but the pool has 2 of 'neg'"):
         selector.choose(query, 6, np.random.default_rng(0))
     with pytest.raises(IclError, match="needs a task with labels"):
-        make_selector(name, embed).over(support, ())
+        make_selector(name, means(embed)).over(support, ())
 
 
 def test_golden_bm25_scores() -> None:
@@ -216,7 +252,7 @@ def test_golden_bm25_scores() -> None:
 
 def test_unknown_selectors_suggest_the_nearest() -> None:
     with pytest.raises(IclError, match="did you mean balanced"):
-        make_selector("balancd", embed)
+        make_selector("balancd", means(embed))
 
 
 def test_the_help_names_every_selector() -> None:

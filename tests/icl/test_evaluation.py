@@ -19,12 +19,13 @@ import torch
 
 import icl
 from icl import RunSpec, evaluate
+from icl.ablation import LABELS, shown_as
 from icl.events import Quiet
 from icl.ordering import ORDERS
 from icl.runs import Run
 from icl.runs.show import exported
 from icl.selection import SELECTORS
-from tasks import Episode, IclError
+from tasks import Episode, Example, IclError
 from tasks.episodefile import write_episodes
 from tasks.load import load_task
 
@@ -371,8 +372,8 @@ def test_every_selector_runs(spec: RunSpec, tmp_path: Path, selector: str) -> No
     run = evaluate(replace(spec, selector=selector, episodes=2, queries=4), out=tmp_path)
     shown = {tuple(row["demonstrations"]) for row in run.table("prompts")}
     assert all(len(ids) == 3 for ids in shown)
-    assert len(shown) == {"random": 2, "balanced": 2, "fixed": 1, "votek": 1, "k-center": 2}.get(selector, len(shown))
-    if SELECTORS[selector](lambda texts: np.zeros((len(texts), 1), dtype=np.float32)).per_query:
+    assert len(shown) == {"random": 2, "balanced": 2, "fixed": 1, "votek": 1, "k-center": 2, "perplexity": 1}.get(selector, len(shown))
+    if selector not in {"random", "balanced", "fixed", "votek", "k-center", "perplexity"}:
         assert len(shown) > 2, "each query has demonstrations of its own"
         free = run.table("content_free")
         assert {row["belongs_to"] for row in free} == {row["query"] for row in run.table("prompts")}
@@ -397,6 +398,40 @@ def test_every_order_shows_the_same_demonstrations_otherwise(spec: RunSpec, tmp_
     assert (len(shown) > 2) == order.startswith("similarity"), "only these look at the query"
     free = run.table("content_free")
     assert ({row["belongs_to"] for row in free} == {""}) != order.startswith("similarity")
+
+
+def test_label_ablations_change_what_is_shown_and_nothing_else(spec: RunSpec, tmp_path: Path) -> None:
+    few = replace(spec, shots=8, selector="balanced", queries=4, episodes=2, calibration=("none",))
+    runs = {name: evaluate(replace(few, labels=name), out=tmp_path) for name in LABELS}
+    shown = {name: [row["shown"] for row in run.table("prompts")] for name, run in runs.items()}
+    for run in runs.values():
+        assert [row["target"] for row in run.table("predictions")] == [row["target"] for row in runs["true"].table("predictions")]
+        chosen = [row["demonstrations"] for row in run.table("prompts")]
+        assert chosen == [row["demonstrations"] for row in runs["true"].table("prompts")]
+    other = {"positive": "negative", "negative": "positive"}
+    assert shown["flipped"] == [[other[label] for label in row] for row in shown["true"]]
+    assert shown["random"] != shown["true"]
+    assert shown["empty"] == shown["true"]
+    assert len({tuple(row) for row in shown["random"]}) == 2, "one draw per episode"
+    assert {row["text"] for row in runs["empty"].table("predictions")} == {" A", " B"}
+    assert "positive" not in runs["empty"].table("prompts")[0]["context"]
+    for labels, row in zip(shown["flipped"], runs["flipped"].table("prompts"), strict=True):
+        assert re.findall("Sentiment: (.*)", row["context"]) == labels, "what is recorded is what the model read"
+
+
+def test_label_ablations_of_choices(tmp_path: Path) -> None:
+    example = Example("x", {"question": "?"}, "B", choices=("a", "b", "c"))
+    assert {shown_as(example, "flipped", (), 0, f"e{e}").target for e in range(20)} == {"A", "C"}
+    assert {shown_as(example, "random", (), 0, f"e{e}").target for e in range(20)} == {"A", "B", "C"}
+    three = [shown_as(Example("x", {}, label), "flipped", ("p", "q", "r"), 0, "e").target for label in "pqr"]
+    assert three in (["q", "r", "p"], ["r", "p", "q"]), "a permutation without a fixed point"
+
+
+@pytest.mark.parametrize("labels", ["random", "flipped", "empty"])
+def test_label_ablations_need_labels(spec: RunSpec, tmp_path: Path, labels: str) -> None:
+    with pytest.raises(IclError, match=f"--labels {labels} needs a task with two or more labels"):
+        evaluate(replace(spec, task="country-capital", labels=labels), out=tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
 
 
 def test_twenty_episodes_have_a_bootstrap(spec: RunSpec, tmp_path: Path) -> None:
@@ -567,6 +602,7 @@ def test_mistakes_are_one_line_and_write_nothing(spec: RunSpec, tmp_path: Path, 
         ({"shots": -1}, "shots >= 0 must hold, but got -1"),
         ({"episodes": 0}, "episodes >= 1"),
         ({"queries": 0}, "queries >= 1"),
+        ({"labels": "flip"}, "unknown labels 'flip': did you mean flipped"),
         ({"normalise": "bite"}, "unknown length normalisation 'bite': did you mean byte"),
         ({"overflow": "cut"}, "unknown overflow policy 'cut'"),
         ({"shots": 9, "pool": 4}, "shots <= pool must hold"),
