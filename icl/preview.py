@@ -105,7 +105,12 @@ def make_preview(
         demonstrations=shown.prompts[right].demonstrations,
         segments=tuple(_segments(builder, shown, shown.prompts[right])),
         options=tuple(
-            Option(c.label, c.text, i == right, len(requests[i].token_ids) - requests[i].scored_from if requests else None)
+            Option(
+                c.label,
+                c.text,
+                c.label == shown.prompts[right].candidate,
+                len(requests[i].token_ids) - requests[i].scored_from if requests else None,
+            )
             for i, c in enumerate(shown.written.candidates)
         ),
         tokens=_tokens(reader, shown.prompts[right], requests[right].scored_from) if reader else (),

@@ -54,7 +54,8 @@ def _one_episode(episode: str, rows: Rows, free: Rows, labels: Sequence[str]) ->
     target = np.zeros(len(by_query), dtype=np.int64)
     for q, query_rows in enumerate(by_query.values()):
         for row in query_rows:
-            logprob[q, column[row["candidate"]]] = row["logprob"]
+            of = column[row["candidate"]]
+            logprob[q, of] = np.logaddexp(logprob[q, of], row["logprob"])  # a label has a row per word (icl.synonyms)
         target[q] = column[query_rows[0]["target"]]
     content = _free_array(free, "content_free", column, list(by_query))
     domain = _free_array(free, "domain", column, list(by_query))
@@ -69,12 +70,13 @@ def _free_array(free: Rows, part: str, column: dict[str, int], queries: list[str
     owners = _grouped(rows, "belongs_to")
     order = [""] if set(owners) == {""} else queries
     items = list(dict.fromkeys(row["item"] for row in rows))
-    values = np.full((len(order), len(items), len(column)), np.nan)
+    values = np.full((len(order), len(items), len(column)), -np.inf)
     place = {item: i for i, item in enumerate(items)}
     for o, owner in enumerate(order):
         for row in owners.get(owner) or owners[""]:
-            values[o, place[row["item"]], column[row["candidate"]]] = row["logprob"]
-    return values
+            at = o, place[row["item"]], column[row["candidate"]]
+            values[at] = np.logaddexp(values[at], row["logprob"])
+    return np.where(np.isneginf(values), np.nan, values)
 
 
 def metrics_of(predictions: Rows, free: Rows, labels: Sequence[str], calibrations: Sequence[str]) -> dict[str, dict[str, Estimate]]:
