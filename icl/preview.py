@@ -94,7 +94,7 @@ def make_preview(
     builder = PromptBuilder(template, task, chat_renderer(reader.tokenizer) if chat and reader else None)
     example = find_query(task, query)
     shown = show(builder, write(builder, example), demonstrations_for(task, example.id, shots, seed))
-    right = _right(shown)
+    right = _right(task, shown)
     requests = tokenise(Encoder(reader.tokenizer), shown.prompts) if reader else []
     return Preview(
         template=template.name,
@@ -105,7 +105,12 @@ def make_preview(
         demonstrations=shown.prompts[right].demonstrations,
         segments=tuple(_segments(builder, shown, shown.prompts[right])),
         options=tuple(
-            Option(c.label, c.text, i == right, len(requests[i].token_ids) - requests[i].scored_from if requests else None)
+            Option(
+                c.label,
+                c.text,
+                c.label == shown.prompts[right].candidate,
+                len(requests[i].token_ids) - requests[i].scored_from if requests else None,
+            )
             for i, c in enumerate(shown.written.candidates)
         ),
         tokens=_tokens(reader, shown.prompts[right], requests[right].scored_from) if reader else (),
@@ -126,14 +131,12 @@ def find_query(task: Task, id: str | None) -> Example:
     raise unknown_name("query", id, [name for role in roles for name in task.splits[role].ids], f"of task '{task.name}'")
 
 
-def _right(shown: Shown) -> int:
-    """Which of the prompts has the right answer."""
-    texts = [candidate.text for candidate in shown.written.candidates]
-    labels = [candidate.label for candidate in shown.written.candidates]
-    target = shown.written.example.target
-    if target in labels:
-        return labels.index(target)
-    return texts.index(shown.written.answer) if shown.written.answer in texts else 0
+def _right(task: Task, shown: Shown) -> int:
+    """Which of the prompts has the right answer. A generation task's target is a text, even where it looks like a choice's letter."""
+    written, candidates = shown.written, shown.written.candidates
+    if task.kind == "generation":
+        return [c.text for c in candidates].index(written.answer) if candidates else 0
+    return [c.label for c in candidates].index(written.example.target)
 
 
 def _segments(builder: PromptBuilder, shown: Shown, prompt: Prompt) -> Iterator[Segment]:

@@ -71,7 +71,8 @@ def _one_episode(episode: str, rows: Rows, free: Rows, labels: Sequence[str]) ->
     target = np.zeros(len(by_query), dtype=np.int64)
     for q, query_rows in enumerate(by_query.values()):
         for row in query_rows:
-            logprob[q, column[row["candidate"]]] = row["logprob"]
+            of = column[row["candidate"]]
+            logprob[q, of] = np.logaddexp(logprob[q, of], row["logprob"])  # a label has a row per word (icl.synonyms)
         target[q] = column[query_rows[0]["target"]]
     priors = {part: _free_array(free, part, column, list(by_query), logprob) for part in ("content_free", "domain", "premise")}
     return EpisodeScores(episode, tuple(by_query), candidates, bool(labels), LabelScores(logprob, **priors), target)
@@ -87,14 +88,14 @@ def _free_array(
     owners = _grouped(rows, "belongs_to")
     order = [""] if set(owners) == {""} else queries
     items = list(dict.fromkeys(row["item"] for row in rows))
-    values = np.full((len(order), len(items), len(column)), np.nan)
-    if len(order) == len(logprob):
-        values[np.broadcast_to(np.isneginf(logprob)[:, None, :], values.shape)] = -np.inf
+    values = np.full((len(order), len(items), len(column)), -np.inf)
     place = {item: i for i, item in enumerate(items)}
     for o, owner in enumerate(order):
         for row in owners.get(owner) or owners[""]:
-            values[o, place[row["item"]], column[row["candidate"]]] = row["logprob"]
-    return values
+            at = o, place[row["item"]], column[row["candidate"]]
+            values[at] = np.logaddexp(values[at], row["logprob"])
+    lacks = np.isneginf(logprob)[:, None, :] if len(order) == len(logprob) else np.zeros((1, 1, 1), dtype=bool)
+    return np.where(np.isneginf(values) & ~lacks, np.nan, values)
 
 
 def metrics_of(

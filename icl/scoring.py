@@ -12,6 +12,7 @@ from icl.engine.types import Engine, Progress
 from icl.metrics import predict
 from icl.plan import Item
 from icl.runs.tables import Rows
+from icl.synonyms import by_label
 from tasks import IclError, Task
 from tasks.types import LETTERS
 
@@ -59,11 +60,12 @@ def _query_rows(
         answers = list(item.example.answers or (item.example.target,))
         rows.append({**common, "candidate": "", "text": text, "logprob": None, "tokens": 0, "predicted": found, "answers": answers})
     if item.candidates:
-        chosen = int(predict(sums[None, :], [item.query.id])[0])
+        labels = [candidate.label for candidate in item.candidates]
+        chosen = int(predict(by_label(labels, sums)[None, :], [item.query.id])[0])
+        predicted = list(dict.fromkeys(labels))[chosen]
         target = target_label(item)
         for candidate, prompt, total, span in zip(item.candidates, item.prompts, sums.tolist(), spans, strict=True):
             scored = prompt.text[prompt.span[0] : prompt.span[1]]
-            predicted = item.candidates[chosen].label
             row = {"candidate": candidate.label, "text": scored, "logprob": total, "tokens": len(span), "predicted": predicted}
             rows.append({**common, **row, "target": target})
     return rows

@@ -7,8 +7,8 @@ or collapsed after rendering: what the template wrote is what the model reads.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from prompts.errors import UndefinedField
 from prompts.render import Renderer
@@ -31,13 +31,15 @@ class Verbalizer:
     answer: AnswerStyle
     words: dict[str, str]
     """Label → what is written for it, the word or the letter; empty unless the task has labels."""
+    synonyms: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Label → further words; the label's probability is the sum over all of its words."""
     targets_are_letters: bool = False
     """Multiple choice: a target is the letter of a choice. Elsewhere a target "C" is just a text."""
 
     def candidates(self, query: Query) -> tuple[Candidate, ...]:
-        """The possible answers of a query, in the order of the task's labels or of the item's choices."""
+        """The possible answers of a query, in the order of the task's labels or of the item's choices; a label once per word."""
         if self.words:
-            return tuple(Candidate(label, word) for label, word in self.words.items())
+            return tuple(Candidate(label, w) for label, word in self.words.items() for w in (word, *self.synonyms.get(label, ())))
         letters = LETTERS[: len(query.choices)]
         if self.answer == "letter":
             return tuple(Candidate(letter, letter) for letter in letters)
@@ -60,10 +62,11 @@ def make_verbalizer(template: Template, task: Task) -> Verbalizer:
             raise IclError(f"template '{template.name}' {what}, which needs labels, but task '{task.name}' is of kind {task.kind}")
         return Verbalizer(template.answer, {}, targets_are_letters=task.kind == "multiple_choice")
     words = label_words(template, task)
+    _check_synonyms(template, words)
     if template.answer == "number":
         return Verbalizer("number", {label: str(number) for number, label in enumerate(task.labels, 1)})
     if template.answer != "letter":
-        return Verbalizer("word", words)
+        return Verbalizer("word", words, {label: template.synonyms[label] for label in task.labels if label in template.synonyms})
     if len(task.labels) > len(LETTERS):
         raise IclError(
             f"template '{template.name}' answers with letters, which serve at most {len(LETTERS)} labels, "
@@ -81,6 +84,17 @@ def label_words(template: Template, task: Task) -> dict[str, str]:
     if len(set(words.values())) != len(words):
         raise IclError(f"label words must differ, but those of task '{task.name}' are {', '.join(words.values())}")
     return mapped(words, template, task)
+
+
+def _check_synonyms(template: Template, words: Mapping[str, str]) -> None:
+    """Several words for a label stand for it as words, and for no other label."""
+    further = [word for label in words for word in template.synonyms.get(label, ())]
+    if further and (template.answer in ("letter", "number") or template.mapping != "own"):
+        other = f"answer '{template.answer}'" if template.answer in ("letter", "number") else f"mapping '{template.mapping}'"
+        raise IclError(f"template '{template.name}' gives several words for a label, which {other} does not use; give one word each")
+    every = [*words.values(), *further]
+    if twice := [word for word in further if every.count(word) > 1]:
+        raise IclError(f"template '{template.name}': the words of labels must all differ, but '{twice[0]}' stands twice")
 
 
 def mapped(words: dict[str, str], template: Template, task: Task) -> dict[str, str]:

@@ -12,7 +12,7 @@ from prompts.types import AnswerStyle, Mapped
 from tasks.errors import IclError
 from tasks.types import KINDS, Kind
 
-MAX_DEPTH = 2
+MAX_DEPTH = 3
 
 
 def _word(value: object) -> object:
@@ -23,6 +23,14 @@ def _word(value: object) -> object:
 
 
 Word = Annotated[str, BeforeValidator(_word)]
+
+
+def _words(value: object) -> object:
+    return value if isinstance(value, list) else [value]
+
+
+Words = Annotated[tuple[Word, ...], BeforeValidator(_words), Field(min_length=1)]
+"""One word, or a list of which the first is the one that demonstrations show."""
 
 
 class FrontMatter(BaseModel):
@@ -36,7 +44,7 @@ class FrontMatter(BaseModel):
     fields: tuple[str, ...] | None = None
     answer: AnswerStyle = "word"
     answer_prefix: str = " "
-    label_words: dict[Word, Word] = Field(default_factory=dict)
+    label_words: dict[Word, Words] = Field(default_factory=dict)
     licence: str = "Apache-2.0"
     lint_ignore: tuple[Word, ...] = ()
     mapping: Mapped = "own"

@@ -37,6 +37,8 @@ class Template:
     """What stands between the query side and an answer; it belongs to the scored span (a leading space changes the token)."""
     label_words: Mapping[str, str]
     """Label → word, where the template prefers other words than the task's card."""
+    synonyms: Mapping[str, tuple[str, ...]]
+    """Label → further words that count as it when it is scored; demonstrations show the one of `label_words`."""
     licence: str
     lint_ignore: tuple[str, ...] = ()
     """Rules of `icl prompts lint` that its author has decided against."""

@@ -18,8 +18,9 @@ from compare.types import FloatArray, Footprint, LearningEpisode, Support
 from icl.calibration import Calibrator, LabelScores, get_calibrator
 from icl.engine.types import Engine, ScoreRequest, silent
 from icl.plan import CONTENT_FREE, DOMAIN_TEXTS, blank, domain_texts, premise
+from icl.synonyms import by_label
 from icl.tokenise import tokenise
-from prompts import Prompt, PromptBuilder
+from prompts import Candidate, Prompt, PromptBuilder
 from tasks import Example, IclError, Query
 
 
@@ -85,7 +86,8 @@ class InContextPredictor:
         free, domain, bare = self._extra_inputs(queries[0])
         everything = [*queries, *free, *domain, *bare]
         requests = [request for query in everything for request in self.requests(query)]
-        sums = _sums(self.tools.engine, requests).reshape(len(everything), len(self.support.labels))
+        words = [candidate.label for candidate in self._candidates(queries[0])]
+        sums = by_label(words, _sums(self.tools.engine, requests).reshape(len(everything), len(words)))  # (inputs, labels)
         at, then = len(queries), len(queries) + len(free)
         last = then + len(domain)
         priors = (sums[None, at:then] if free else None, sums[None, then:last] if domain else None, sums[None, last:] if bare else None)
@@ -97,9 +99,8 @@ class InContextPredictor:
         return 0
 
     def requests(self, query: Query) -> list[ScoreRequest]:
-        """One per label in play. Raises IclError for a prompt that does not fit."""
-        by_label = {candidate.label: candidate for candidate in self.builder.verbalizer.candidates(query)}
-        prompts: list[Prompt] = self.builder.prompts(self.demonstrations, query, [by_label[label] for label in self.support.labels])
+        """One per word of each label in play. Raises IclError for a prompt that does not fit."""
+        prompts: list[Prompt] = self.builder.prompts(self.demonstrations, query, self._candidates(query))
         requests = tokenise(self.tools.encoder, prompts)
         longest = max(len(request.token_ids) for request in requests)
         if longest > self.tools.window:
@@ -108,6 +109,11 @@ class InContextPredictor:
                 f"{longest} tokens of {self.tools.window}; use a smaller --k-shot"
             )
         return requests
+
+    def _candidates(self, query: Query) -> list[Candidate]:
+        """The words of the labels in play, in the labels' order."""
+        every = self.builder.verbalizer.candidates(query)
+        return [candidate for label in self.support.labels for candidate in every if candidate.label == label]
 
     def _extra_inputs(self, like: Query) -> tuple[list[Query], list[Query], list[Query]]:
         """Content-free inputs, random in-domain inputs and the premise, as far as the calibration needs them."""

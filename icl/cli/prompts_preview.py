@@ -23,6 +23,8 @@ PAUSE = 0.4
 DEMONSTRATIONS = ("green", "blue")
 """Colours in turn, so that neighbours differ."""
 COLOURS = {"instruction": "cyan", "separator": "dim", "query": "bold", "answer": "bold magenta", "markup": "dim yellow"}
+CONTROLS = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"} | {127: 0x2421} | dict.fromkeys(range(128, 160), "\ufffd")
+"""Characters that would steer the terminal → signs that show them."""
 GUTTERS = {"instruction": "instr", "query": "query", "answer": "query"}
 
 
@@ -96,7 +98,7 @@ def print_preview(view: Preview, tokens: bool) -> None:
     if tokens:
         listed = Text("tokens: ")
         for token in view.tokens:
-            listed.append(f"{token.name}:{token.id} ", "bold magenta" if token.scored else "")
+            listed.append(f"{token.name.translate(CONTROLS)}:{token.id} ", "bold magenta" if token.scored else "")
         console.print(listed, soft_wrap=True)
 
 
@@ -107,7 +109,7 @@ def lines(view: Preview) -> Iterator[tuple[str, list[tuple[str, str]]]]:
         colour = COLOURS.get(segment.part) or DEMONSTRATIONS[segment.number % len(DEMONSTRATIONS)]
         name = str(segment.number) if segment.part == "demonstration" else GUTTERS.get(segment.part, "")
         text = f"⟦{segment.text}⟧" if segment.part == "answer" else segment.text
-        first, *rest = text.split("\n")
+        first, *rest = text.translate(CONTROLS).split("\n")
         gutter = gutter or (name if first else "")
         pieces.append((first, colour))
         for line in rest:

@@ -118,7 +118,7 @@ def shared_start(texts: Sequence[str]) -> int:
 
 def confident_mistakes(episodes: Sequence[EpisodeScores], outcomes: Sequence[Outcome], predictions: Rows, prompts: Rows) -> list[Answer]:
     """The wrong predictions of highest probability, a query once; equal ones in the order of the tables."""
-    texts = {(row["episode"], row["query"], row["candidate"]): row["text"] for row in predictions if row["logprob"] is not None}
+    texts = {(row["episode"], row["query"], row["candidate"]): row["text"] for row in reversed(predictions) if row["logprob"] is not None}
     index = Prompts(prompts)
     wrong = [
         (float(outcome.confidence[q]), e, q) for e, outcome in enumerate(outcomes) for q in np.flatnonzero(outcome.correct == 0).tolist()

@@ -50,7 +50,8 @@ def _stands_in(word: str, text: str) -> bool:
 
 def prefix_words(case: Case) -> Iterator[Problem]:
     """A label word that begins another one."""
-    pairs = [(short, long) for short, long in permutations(case.words.values(), 2) if long.startswith(short)]
+    words = [candidate.text for candidate in case.queries[0].candidates] if case.words and case.queries else []
+    pairs = [(short, long) for short, long in permutations(words, 2) if long.startswith(short)]
     if pairs:
         more = f" (and {len(pairs) - 1} more such pairs)" if len(pairs) > 1 else ""
         yield Problem(f"the word '{pairs[0][0]}' begins the word '{pairs[0][1]}'{more}")

@@ -28,19 +28,21 @@ def merged_boundary(case: Case, vocabulary: Vocabulary) -> Iterator[Problem]:
 
 
 def _word_tokens(case: Case, vocabulary: Vocabulary) -> dict[str, list[int]]:
-    """Label → the tokens of its word, its prefix included, as they stand in the first sampled prompt."""
+    """Label word → its tokens, its prefix included, as they stand in the first sampled prompt."""
     if not case.words or not case.shown:
         return {}
     prompts = case.shown[0].prompts
     encoded = vocabulary.encode([prompt.text for prompt in prompts], not case.chat)
-    return {p.candidate: ids[_first_beyond(ends, p.span[0]) :] for p, (ids, ends) in zip(prompts, encoded, strict=True)}
+    words = [candidate.text for candidate in case.shown[0].written.candidates]
+    spans = zip(words, prompts, encoded, strict=True)
+    return {word: ids[_first_beyond(ends, prompt.span[0]) :] for word, prompt, (ids, ends) in spans}
 
 
 def first_token_shared(case: Case, vocabulary: Vocabulary) -> Iterator[Problem]:
     """Label words that a model cannot tell apart by their first token."""
     groups: dict[int, list[str]] = {}
-    for label, ids in _word_tokens(case, vocabulary).items():
-        groups.setdefault(ids[0] if ids else -1, []).append(case.words[label])
+    for word, ids in _word_tokens(case, vocabulary).items():
+        groups.setdefault(ids[0] if ids else -1, []).append(word)
     shared = [words for words in groups.values() if len(words) > 1]
     if shared:
         more = f", and {len(shared) - 1} more groups" if len(shared) > 1 else ""
@@ -49,7 +51,7 @@ def first_token_shared(case: Case, vocabulary: Vocabulary) -> Iterator[Problem]:
 
 def unequal_lengths(case: Case, vocabulary: Vocabulary) -> Iterator[Problem]:
     """Label words of different numbers of tokens, whose log-probabilities are sums."""
-    lengths = {case.words[label]: len(ids) for label, ids in _word_tokens(case, vocabulary).items()}
+    lengths = {word: len(ids) for word, ids in _word_tokens(case, vocabulary).items()}
     if len(set(lengths.values())) > 1:
         short, long = min(lengths, key=lengths.__getitem__), max(lengths, key=lengths.__getitem__)
         yield Problem(
@@ -66,12 +68,12 @@ def odd_splits(case: Case, vocabulary: Vocabulary) -> Iterator[Problem]:
     spaced = prompts[0].text[len(context) :].startswith(" ")
     odd = []
     as_written = _word_tokens(case, vocabulary)
-    texts = [context + ("" if spaced else " ") + case.words[label] for label in as_written]
+    texts = [context + ("" if spaced else " ") + word for word in as_written]
     encoded = vocabulary.encode(texts, not case.chat) if texts else []
-    for (label, ids), (_, ends) in zip(as_written.items(), encoded, strict=True):
+    for (word, ids), (_, ends) in zip(as_written.items(), encoded, strict=True):
         other = len(ends) - _first_beyond(ends, len(context))
         if other < len(ids):
-            odd.append(f"'{case.words[label]}' ({_tokens(len(ids))} instead of {other})")
+            odd.append(f"'{word}' ({_tokens(len(ids))} instead of {other})")
     if odd:
         way = "without a leading space" if spaced else "with a leading space"
         more = f" and {len(odd) - 3} more" if len(odd) > 3 else ""

@@ -19,8 +19,9 @@ from compare.play import play
 from compare.types import Learner, LearningEpisode, Support
 from icl.encode import Encoder
 from icl.engine.hf import HFEngine
+from icl.engine.types import silent
 from icl.models import load_model, resolve_model
-from prompts import PromptBuilder, load_template
+from prompts import PromptBuilder, load_template, parse_template
 from tasks import IclError, Query
 from tasks.errors import IclError as SameError
 
@@ -153,6 +154,22 @@ def test_in_context_scores_are_those_of_a_plain_forward_pass(arena: Any) -> None
             sums.append(float(sum(log_probs[t - 1, ids[t]] for t in range(start, len(ids)))))
         expected = np.array(sums) - np.logaddexp(sums[0], sums[1])
         np.testing.assert_allclose(scores[i], expected, atol=1e-4)
+
+
+def test_in_context_scores_sum_the_words_of_a_label(arena: Any) -> None:
+    tools, episodes = arena
+    episode = episodes[0]
+    template = parse_template(
+        "---\nlabel_words: {positive: [positive, good], negative: negative}\n---\n{% block query %}Text: {{ text }}\nSentiment:{% endblock %}",
+        "mine",
+    )
+    builders = {name: PromptBuilder(template, builder.task) for name, builder in tools.builders.items()}
+    predictor: Any = trained("in-context", arena, builders=builders).adapt(episode.support, np.random.default_rng(0))
+    scores = predictor.predict(episode.queries[:2])
+    for i, query in enumerate(episode.queries[:2]):
+        negative, positive, good = (float(span.sum()) for span in tools.engine.score(predictor.requests(query), silent))
+        sums = np.array([negative, np.logaddexp(positive, good)])
+        np.testing.assert_allclose(scores[i], sums - np.logaddexp(*sums), atol=1e-4)
 
 
 @pytest.mark.parametrize("name", [name for name, family in LEARNERS.items() if family.uses_features])

@@ -97,3 +97,19 @@ def test_the_page_is_escaped_and_holds_the_exact_text(task: Task, tiny_tokenizer
     assert html.unescape(re.sub(r"<[^>]+>", "", pre)) == view.text
     assert pre.endswith("</mark>")
     assert page.count('class="token"') == len(view.tokens)
+
+
+def test_a_target_that_looks_like_the_letter_of_a_choice() -> None:
+    task = load_task("element-symbol")
+    carbon = next(e for role in ("test", "validation") for e in task.splits[role] if e.target in "ABCDEFGHIJ")
+    view = make_preview(load_template("word-plain"), task, shots=1, query=carbon.id)
+    assert [option.text for option in view.options if option.right] == [carbon.target]
+    assert view.segments[-1].text == f" {carbon.target}"
+
+
+def test_characters_that_steer_a_terminal_are_shown_as_signs(task: Task) -> None:
+    from icl.cli.prompts_preview import lines
+
+    view = make_preview(load_template("sentiment-plain"), task, shots=0)
+    view = replace(view, segments=(Segment("query", "a\x1b[2Jb\r\n\x9bc"),))
+    assert [pieces[0][0] for _, pieces in lines(view)] == ["a␛[2Jb␍", "\ufffdc"]
