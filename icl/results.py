@@ -70,13 +70,13 @@ def _free_array(free: Rows, part: str, column: dict[str, int], queries: list[str
     owners = _grouped(rows, "belongs_to")
     order = [""] if set(owners) == {""} else queries
     items = list(dict.fromkeys(row["item"] for row in rows))
-    values = np.full((len(order), len(items), len(column)), -np.inf)
+    values = np.full((len(order), len(items), len(column)), np.nan)
     place = {item: i for i, item in enumerate(items)}
     for o, owner in enumerate(order):
         for row in owners.get(owner) or owners[""]:
             at = o, place[row["item"]], column[row["candidate"]]
-            values[at] = np.logaddexp(values[at], row["logprob"])
-    return np.where(np.isneginf(values), np.nan, values)
+            values[at] = row["logprob"] if np.isnan(values[at]) else np.logaddexp(values[at], row["logprob"])
+    return values
 
 
 def metrics_of(predictions: Rows, free: Rows, labels: Sequence[str], calibrations: Sequence[str]) -> dict[str, dict[str, Estimate]]:

@@ -72,7 +72,7 @@ RULES: dict[str, Rule] = {
     "P010": Rule(
         "label words of unequal length",
         "warning",
-        "Scores are sums over tokens, not divided by length, so a word of more tokens starts with a handicap. Choose words of equal "
+        "Scores are sums over tokens, unless a run divides them by length, so a word of more tokens starts with a handicap. Choose words of equal "
         "length, or rely on a calibration, which takes a constant handicap out.",
         check_tokens=tokens.unequal_lengths,
     ),
