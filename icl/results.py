@@ -88,14 +88,19 @@ def _free_array(
     owners = _grouped(rows, "belongs_to")
     order = [""] if set(owners) == {""} else queries
     items = list(dict.fromkeys(row["item"] for row in rows))
-    values = np.full((len(order), len(items), len(column)), -np.inf)
+    values = np.full((len(order), len(items), len(column)), np.nan)
     place = {item: i for i, item in enumerate(items)}
     for o, owner in enumerate(order):
         for row in owners.get(owner) or owners[""]:
             at = o, place[row["item"]], column[row["candidate"]]
+<<<<<<< HEAD
             values[at] = np.logaddexp(values[at], row["logprob"])
     lacks = np.isneginf(logprob)[:, None, :] if len(order) == len(logprob) else np.zeros((1, 1, 1), dtype=bool)
     return np.where(np.isneginf(values) & ~lacks, np.nan, values)
+=======
+            values[at] = row["logprob"] if np.isnan(values[at]) else np.logaddexp(values[at], row["logprob"])
+    return values
+>>>>>>> author
 
 
 def metrics_of(

@@ -72,8 +72,8 @@ RULES: dict[str, Rule] = {
     "P010": Rule(
         "label words of unequal length",
         "warning",
-        "Scores are sums over tokens, not divided by length, so a word of more tokens starts with a handicap. Choose words of equal "
-        "length, or rely on a calibration, which takes a constant handicap out.",
+        "Scores are sums over tokens, unless a run divides them by length, so a word of more tokens starts with a handicap. Choose "
+        "words of equal length, or rely on a calibration, which takes a constant handicap out.",
         check_tokens=tokens.unequal_lengths,
     ),
     "P011": Rule(
@@ -86,8 +86,8 @@ RULES: dict[str, Rule] = {
     "P012": Rule(
         "label word begins another",
         "warning",
-        "Every token of the longer word costs probability, so the shorter one hardly ever loses to it. Choose words of which none begins "
-        "another.",
+        "Every token of the longer word costs probability, so the shorter one hardly ever loses to it. Choose words of which none "
+        "begins another.",
         answers.prefix_words,
     ),
     "P013": Rule(

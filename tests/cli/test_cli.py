@@ -263,7 +263,7 @@ def test_the_help_names_what_the_tables_hold() -> None:
     assert said(comparing, "calibration") == list(CALIBRATORS)
     assert said(comparing, "learners") == list(LEARNERS)
     assert inspect.signature(comparing).parameters["learners"].default == ",".join(DEFAULT_LEARNERS) == ",".join(LEARNERS)
-    assert set(CALIBRATORS) - set(DEFAULT_CALIBRATIONS) == {"batch-log"}, "as the help of --calibration says"
+    assert set(CALIBRATORS) - set(DEFAULT_CALIBRATIONS) == {"batch-log", "pmi"}, "as the help of --calibration says"
 
 
 LONG = "a" * 300
