@@ -119,7 +119,7 @@ def planner_of(prepared: Prepared, engine: Engine, window: int, tokenizer: Any) 
         return PromptBuilder(*written_as(spec.labels, prepared.template, with_labels(prepared.task, labels)), chat)
 
     encoder = Encoder(tokenizer)
-    embed = Embedder(engine, tokenizer, window)
+    means = Means(Embedder(engine, tokenizer, window), PromptJudge(engine, encoder, builder, window))
     needs = {get_calibrator(name).needs for name in spec.calibration}
     return Planner(
         spec=spec,
@@ -127,8 +127,8 @@ def planner_of(prepared: Prepared, engine: Engine, window: int, tokenizer: Any) 
         builder=builder,
         encoder=encoder,
         window=window,
-        selector=make_selector(spec.selector, Means(embed, PromptJudge(engine, encoder, builder, window))),
-        order=make_order(spec.order, embed),
+        selector=make_selector(spec.selector, means),
+        order=make_order(spec.order, means),
         parts=frozenset(part for part in FREE_PARTS if part in needs),
         generate=prepared.task.kind == "generation",
     )

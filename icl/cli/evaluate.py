@@ -28,7 +28,11 @@ def command(
         ),
     ] = "random",
     order: Annotated[
-        str, typer.Option(help="given (by the selector), random, similarity-ascending, similarity-descending, label-alternating.")
+        str,
+        typer.Option(
+            help="given (by the selector), random, similarity-ascending, similarity-descending, label-alternating, "
+            "global-entropy, local-entropy, exhaustive (at most 5 shots)."
+        ),
     ] = "given",
     labels: Annotated[
         str, typer.Option(help="Labels that demonstrations show: true, random, flipped, or empty (written as A, B, …).")

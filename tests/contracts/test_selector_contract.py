@@ -33,11 +33,11 @@ def embed(texts: Sequence[str]) -> NDArray[np.float32]:
 class WordJudge:
     """A made-up model: it is surer the more words demonstrations share with the query, and surprised by long words."""
 
-    def answers(self, labels: Sequence[str], query: Query, contexts: Sequence[Sequence[Example]]) -> NDArray[np.float64]:
-        words = set(query.inputs["text"].split())
-        shared = np.array([sum(len(words & set(e.inputs["text"].split())) for e in shown) for shown in contexts])
+    def answers(self, labels: Sequence[str], queries: Sequence[Query], contexts: Sequence[Sequence[Example]]) -> NDArray[np.float64]:
+        words = [set(query.inputs["text"].split()) for query in queries]
+        shared = np.array([[sum(len(of & set(e.inputs["text"].split())) for e in shown) for of in words] for shown in contexts])
         sure = 1 / (1 + np.exp(-0.1 * shared))
-        return np.log(np.stack([sure, 1 - sure], axis=1))
+        return np.log(np.stack([sure, 1 - sure], axis=2))
 
     def surprise(self, labels: Sequence[str], queries: Sequence[Query]) -> NDArray[np.float64]:
         return np.array([max(map(len, query.inputs["text"].split()), default=0) for query in queries], dtype=np.float64)
@@ -216,7 +216,7 @@ def test_mdl_takes_the_surest_of_the_sets_that_it_drew() -> None:
     rng = np.random.default_rng(4)
     near = make_selector("knn", means(embed)).over(support, ()).choose(query, 30, rng)
     sets = [[near[int(i)] for i in rng.choice(30, size=4, replace=False)] for _ in range(10)]
-    distributions = np.exp(WordJudge().answers((), query, [[support[i] for i in places] for places in sets]))
+    distributions = np.exp(WordJudge().answers((), [query], [[support[i] for i in places] for places in sets]))[:, 0]
     entropies = [-sum(p * np.log(p) for p in row) for row in distributions]
     picked = make_selector("mdl", means(embed)).over(support, ()).choose(query, 4, np.random.default_rng(4))
     assert picked == sets[int(np.argmin(entropies))]

@@ -376,7 +376,8 @@ def test_every_order_shows_the_same_demonstrations_otherwise(spec: RunSpec, tmp_
     assert (given.name == run.name) == (order == "given"), "the order counts in the hash"
     pairs = [(a["demonstrations"], b["demonstrations"]) for a, b in zip(given.table("prompts"), run.table("prompts"), strict=True)]
     assert all(sorted(a) == sorted(b) for a, b in pairs)
-    assert all(a == b for a, b in pairs) == (order == "given")
+    if order not in {"global-entropy", "local-entropy", "exhaustive"}:  # these may find the given order the best
+        assert all(a == b for a, b in pairs) == (order == "given")
     shown = {tuple(b) for _, b in pairs}
     assert (len(shown) > 2) == order.startswith("similarity"), "only these look at the query"
     free = run.table("content_free")
