@@ -355,8 +355,10 @@ def test_every_selector_runs(spec: RunSpec, tmp_path: Path, selector: str) -> No
     run = evaluate(replace(spec, selector=selector, episodes=2, queries=4), out=tmp_path)
     shown = {tuple(row["demonstrations"]) for row in run.table("prompts")}
     assert all(len(ids) == 3 for ids in shown)
-    assert len(shown) == {"random": 2, "balanced": 2, "fixed": 1, "votek": 1, "k-center": 2, "perplexity": 1}.get(selector, len(shown))
-    if selector not in {"random", "balanced", "fixed", "votek", "k-center", "perplexity"}:
+    assert len(shown) == {"random": 2, "balanced": 2, "fixed": 1, "votek": 1, "k-center": 2, "perplexity": 1, "condacc": 2}.get(
+        selector, len(shown)
+    )
+    if selector not in {"random", "balanced", "fixed", "votek", "k-center", "perplexity", "condacc"}:
         assert len(shown) > 2, "each query has demonstrations of its own"
         free = run.table("content_free")
         assert {row["belongs_to"] for row in free} == {row["query"] for row in run.table("prompts")}
