@@ -1,4 +1,4 @@
-"""What the evaluated model makes of prompts, for selectors that choose by its scores: it is asked while a run is planned."""
+"""What the evaluated model makes of prompts, for selectors and orders that choose by its scores: it is asked while a run is planned."""
 
 from __future__ import annotations
 
@@ -26,18 +26,30 @@ class PromptJudge:
         self.window = window
         """Longest sequence of the model, in tokens."""
 
-    def answers(self, labels: Sequence[str], query: Query, contexts: Sequence[Sequence[Example]]) -> NDArray[np.float64]:
-        """Log-probabilities over the query's candidates after each list of demonstrations, normalised: (contexts, candidates).
+    def answers(self, labels: Sequence[str], queries: Sequence[Query], contexts: Sequence[Sequence[Example]]) -> NDArray[np.float64]:
+        """Log-probabilities over each query's candidates after each list of demonstrations, normalised: (contexts, queries, candidates).
+
+        -inf stands where a query has fewer candidates than another.
 
         Raises IclError for a query without candidates, and for a prompt that does not fit the window.
         """
         builder = self.builder(tuple(labels))
-        candidates = builder.verbalizer.candidates(query)
-        if not candidates:
-            raise IclError(f"a selector that reads label scores needs candidates, but query '{query.id}' has none; use --selector knn")
-        requests = [request for shown in contexts for request in tokenise(self.encoder, builder.prompts(shown, query, candidates))]
-        sums = np.array(self._sums(requests)).reshape(len(contexts), len(candidates))
-        return normalise(sums)
+        candidates = [builder.verbalizer.candidates(query) for query in queries]
+        for query, of in zip(queries, candidates, strict=True):
+            if not of:
+                raise IclError(f"a choice by label scores needs candidates, but '{query.id}' has none; use --selector knn, --order given")
+        requests = [
+            request
+            for shown in contexts
+            for query, of in zip(queries, candidates, strict=True)
+            for request in tokenise(self.encoder, builder.prompts(shown, query, of))
+        ]
+        sums = iter(self._sums(requests))
+        out = np.full((len(contexts), len(queries), max(map(len, candidates))), -np.inf)
+        for c in range(len(contexts)):
+            for q, of in enumerate(candidates):
+                out[c, q, : len(of)] = [next(sums) for _ in of]
+        return normalise(out)
 
     def surprise(self, labels: Sequence[str], queries: Sequence[Query]) -> NDArray[np.float64]:
         """Mean of −log p per token of each query side, without demonstrations: the logarithm of its perplexity, (queries,).
@@ -57,10 +69,10 @@ class PromptJudge:
         longest = max((len(request.token_ids) for request in requests), default=0)
         if longest > self.window:
             raise IclError(
-                f"a prompt must fit the context window to be judged by a selector, but one takes {longest} tokens of {self.window}; "
-                "use fewer --shots, or another --selector"
+                f"a prompt must fit the context window to be judged for a choice, but one takes {longest} tokens of {self.window}; "
+                "use fewer --shots, or another --selector or --order"
             )
         sums = [float(span.sum()) for span in self.engine.score(requests, silent)]
         if not np.isfinite(sums).all():
-            raise IclError("scores must be finite numbers, but a selector's prompt has another; the model overflows: try --dtype float32")
+            raise IclError("scores must be finite numbers, but a judged prompt has another; the model overflows: try --dtype float32")
         return sums

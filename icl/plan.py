@@ -12,7 +12,7 @@ from typing import Any, Literal
 from icl.ablation import shown_as
 from icl.encode import Encoder
 from icl.engine.types import ScoreRequest
-from icl.ordering import Order
+from icl.ordering import Order, Pool
 from icl.selection import Chooser, Selector
 from icl.selection.types import Embed, embedder_of, judge_of, text_of
 from icl.spec import RunSpec
@@ -76,7 +76,7 @@ class Planner:
     @property
     def asks_engine(self) -> bool:
         """Whether planning needs the engine, which does one thing at a time."""
-        return self.embed is not None or judge_of(self.selector) is not None
+        return self.embed is not None or (judge_of(self.selector) or judge_of(self.order)) is not None
 
     def items(
         self, episode: Episode, chooser: Chooser, support: Sequence[Example], queries: Sequence[Example], *, first: bool = True
@@ -115,7 +115,8 @@ class Planner:
         chosen = chooser.choose(asked, self.spec.shots, keyed_rng(self.spec.seed, "select", episode.id, asked.id if asked else ""))
         shown = [support[i] for i in chosen]
         arranged = query if self.order.per_query else None
-        places = self.order.arrange(shown, arranged, keyed_rng(self.spec.seed, "order", episode.id, asked.id if asked else ""))
+        rng = keyed_rng(self.spec.seed, "order", episode.id, asked.id if asked else "")
+        places = self.order.arrange(shown, Pool(support, episode.labels), arranged, rng)
         return [shown_as(shown[i], self.spec.labels, episode.labels, self.spec.seed, episode.id) for i in places]
 
     def _fitted(

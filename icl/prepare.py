@@ -112,7 +112,7 @@ def embedder_source(spec: RunSpec) -> ModelSource | None:
     if not spec.embedder:
         return None
     means = Means(_nothing, cast(Any, None))  # strategies only keep them until they are asked
-    selector, order = make_selector(spec.selector, means), make_order(spec.order, _nothing)
+    selector, order = make_selector(spec.selector, means), make_order(spec.order, means)
     if embedder_of(selector) is None and embedder_of(order) is None:
         raise IclError(
             f"--embedder is for selectors and orders that compare embeddings, such as knn, but here are {spec.selector} and {spec.order}"

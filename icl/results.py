@@ -93,14 +93,10 @@ def _free_array(
     for o, owner in enumerate(order):
         for row in owners.get(owner) or owners[""]:
             at = o, place[row["item"]], column[row["candidate"]]
-<<<<<<< HEAD
-            values[at] = np.logaddexp(values[at], row["logprob"])
-    lacks = np.isneginf(logprob)[:, None, :] if len(order) == len(logprob) else np.zeros((1, 1, 1), dtype=bool)
-    return np.where(np.isneginf(values) & ~lacks, np.nan, values)
-=======
             values[at] = row["logprob"] if np.isnan(values[at]) else np.logaddexp(values[at], row["logprob"])
+    if len(order) == len(logprob):
+        values[np.broadcast_to(np.isneginf(logprob)[:, None, :], values.shape)] = -np.inf
     return values
->>>>>>> author
 
 
 def metrics_of(

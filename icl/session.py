@@ -128,6 +128,7 @@ def planner_of(prepared: Prepared, engine: Engine, embed: Embed, window: int, to
         return PromptBuilder(*written_as(spec.labels, prepared.template, with_labels(prepared.task, labels)), chat)
 
     encoder = Encoder(tokenizer)
+    means = Means(embed, PromptJudge(engine, encoder, builder, window))
     needs = {get_calibrator(name).needs for name in spec.calibration}
     return Planner(
         spec=spec,
@@ -135,8 +136,8 @@ def planner_of(prepared: Prepared, engine: Engine, embed: Embed, window: int, to
         builder=builder,
         encoder=encoder,
         window=window,
-        selector=make_selector(spec.selector, Means(embed, PromptJudge(engine, encoder, builder, window))),
-        order=make_order(spec.order, embed),
+        selector=make_selector(spec.selector, means),
+        order=make_order(spec.order, means),
         parts=frozenset(part for part in FREE_PARTS if part in needs),
         generate=prepared.task.kind == "generation",
     )

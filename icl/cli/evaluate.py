@@ -23,12 +23,16 @@ def command(
         str,
         typer.Option(
             help="random, balanced, fixed, bm25, knn, bm25-stratified, knn-stratified, mmr, dpp, set-coverage, votek, k-center, "
-            "perplexity, mdl, "
+            "perplexity, mdl, condacc, "
             "or fixed:ID,ID,…"
         ),
     ] = "random",
     order: Annotated[
-        str, typer.Option(help="given (by the selector), random, similarity-ascending, similarity-descending, label-alternating.")
+        str,
+        typer.Option(
+            help="given (by the selector), random, similarity-ascending, similarity-descending, label-alternating, "
+            "global-entropy, local-entropy, exhaustive (at most 5 shots)."
+        ),
     ] = "given",
     embedder: Annotated[
         str, typer.Option(help="What texts are embedded with: a sentence-transformers model. [default: the evaluated model]")

@@ -11,6 +11,7 @@ from itertools import zip_longest
 
 import numpy as np
 
+from icl.ordering.types import Pool
 from tasks.types import Example, Query
 
 
@@ -20,7 +21,7 @@ class AlternatingOrder:
 
     per_query: bool = False
 
-    def arrange(self, shown: Sequence[Example], query: Query | None, rng: np.random.Generator) -> list[int]:
+    def arrange(self, shown: Sequence[Example], pool: Pool, query: Query | None, rng: np.random.Generator) -> list[int]:
         by_label: dict[str, list[int]] = {}
         for i, example in enumerate(shown):
             by_label.setdefault(example.target, []).append(i)

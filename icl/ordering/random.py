@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from icl.ordering.types import Pool
 from tasks.types import Example, Query
 
 
@@ -16,5 +17,5 @@ class RandomOrder:
 
     per_query: bool = False
 
-    def arrange(self, shown: Sequence[Example], query: Query | None, rng: np.random.Generator) -> list[int]:
+    def arrange(self, shown: Sequence[Example], pool: Pool, query: Query | None, rng: np.random.Generator) -> list[int]:
         return [int(i) for i in rng.permutation(len(shown))]

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from icl.ordering.types import Pool
 from icl.selection.types import Embed, embed_pool, text_of, unit
 from tasks.types import Example, Query
 
@@ -22,7 +23,7 @@ class SimilarityOrder:
     descending: bool = False
     per_query: bool = True
 
-    def arrange(self, shown: Sequence[Example], query: Query | None, rng: np.random.Generator) -> list[int]:
+    def arrange(self, shown: Sequence[Example], pool: Pool, query: Query | None, rng: np.random.Generator) -> list[int]:
         assert query is not None
         if not shown:
             return []

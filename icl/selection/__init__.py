@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from icl.selection.balanced import BalancedSelector
 from icl.selection.bm25 import BM25Selector
+from icl.selection.condacc import CondAccSelector
 from icl.selection.coverage import CoverageSelector
 from icl.selection.dpp import DPPSelector
 from icl.selection.fixed import PREFIX, FixedSelector, named_ids
@@ -35,6 +36,7 @@ SELECTORS: dict[str, Callable[[Means], Selector]] = {
     "k-center": lambda means: KCenterSelector(means.embed),
     "perplexity": lambda means: PerplexitySelector(means.judge),
     "mdl": lambda means: MDLSelector(means.embed, means.judge),
+    "condacc": lambda means: CondAccSelector(means.judge),
 }
 """Name → constructor; a strategy that needs embeddings or scores takes them from the engine."""
 

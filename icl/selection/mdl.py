@@ -46,7 +46,7 @@ class _MDLChooser:
             return []
         near = self.nearest.choose(query, max(k, min(NEAREST, len(self.support))), rng)
         sets = [[near[int(i)] for i in rng.choice(len(near), size=k, replace=False)] for _ in range(SETS)]
-        log_q = self.judge.answers(self.labels, query, [[self.support[i] for i in chosen] for chosen in sets])
+        log_q = self.judge.answers(self.labels, [query], [[self.support[i] for i in chosen] for chosen in sets])[:, 0]
         q = np.exp(log_q)
         entropy = -(q * np.where(q > 0, log_q, 0)).sum(axis=1)  # 0 log 0 = 0
         return sets[int(np.argmin(entropy))]

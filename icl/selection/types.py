@@ -23,8 +23,11 @@ Embed = Callable[[Sequence[str]], NDArray[np.float32]]
 class Judge(Protocol):
     """What the evaluated model makes of prompts. `labels` are those in play."""
 
-    def answers(self, labels: Sequence[str], query: Query, contexts: Sequence[Sequence[Example]]) -> NDArray[np.float64]:
-        """Log-probabilities over the query's candidates after each list of demonstrations, normalised: (contexts, candidates)."""
+    def answers(self, labels: Sequence[str], queries: Sequence[Query], contexts: Sequence[Sequence[Example]]) -> NDArray[np.float64]:
+        """Log-probabilities over each query's candidates after each list of demonstrations, normalised: (contexts, queries, candidates).
+
+        -inf stands where a query has fewer candidates than another.
+        """
         ...
 
     def surprise(self, labels: Sequence[str], queries: Sequence[Query]) -> NDArray[np.float64]:
@@ -68,7 +71,7 @@ def embedder_of(selector: object) -> Embed | None:
 
 
 def judge_of(selector: object) -> Judge | None:
-    """What a selector asks for scores; None for one that needs none."""
+    """What a selector or an order asks for scores; None for one that needs none."""
     judge: Judge | None = getattr(selector, "judge", None)
     return judge
 

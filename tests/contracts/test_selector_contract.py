@@ -14,6 +14,7 @@ from typer.main import get_command
 
 from icl.cli.app import app
 from icl.selection import SELECTORS, Embed, Means, make_selector
+from icl.selection.condacc import conditional_mean
 from icl.selection.kcenter import farthest_first
 from icl.selection.votek import VoteKSelector
 from tasks import Example, IclError, Query, keyed_rng
@@ -33,11 +34,11 @@ def embed(texts: Sequence[str]) -> NDArray[np.float32]:
 class WordJudge:
     """A made-up model: it is surer the more words demonstrations share with the query, and surprised by long words."""
 
-    def answers(self, labels: Sequence[str], query: Query, contexts: Sequence[Sequence[Example]]) -> NDArray[np.float64]:
-        words = set(query.inputs["text"].split())
-        shared = np.array([sum(len(words & set(e.inputs["text"].split())) for e in shown) for shown in contexts])
+    def answers(self, labels: Sequence[str], queries: Sequence[Query], contexts: Sequence[Sequence[Example]]) -> NDArray[np.float64]:
+        words = [set(query.inputs["text"].split()) for query in queries]
+        shared = np.array([[sum(len(of & set(e.inputs["text"].split())) for e in shown) for of in words] for shown in contexts])
         sure = 1 / (1 + np.exp(-0.1 * shared))
-        return np.log(np.stack([sure, 1 - sure], axis=1))
+        return np.log(np.stack([sure, 1 - sure], axis=2))
 
     def surprise(self, labels: Sequence[str], queries: Sequence[Query]) -> NDArray[np.float64]:
         return np.array([max(map(len, query.inputs["text"].split()), default=0) for query in queries], dtype=np.float64)
@@ -216,11 +217,33 @@ def test_mdl_takes_the_surest_of_the_sets_that_it_drew() -> None:
     rng = np.random.default_rng(4)
     near = make_selector("knn", means(embed)).over(support, ()).choose(query, 30, rng)
     sets = [[near[int(i)] for i in rng.choice(30, size=4, replace=False)] for _ in range(10)]
-    distributions = np.exp(WordJudge().answers((), query, [[support[i] for i in places] for places in sets]))
+    distributions = np.exp(WordJudge().answers((), [query], [[support[i] for i in places] for places in sets]))[:, 0]
     entropies = [-sum(p * np.log(p) for p in row) for row in distributions]
     picked = make_selector("mdl", means(embed)).over(support, ()).choose(query, 4, np.random.default_rng(4))
     assert picked == sets[int(np.argmin(entropies))]
     assert len(set(entropies)) > 1
+
+
+def test_conditional_accuracy_by_hand() -> None:
+    """Three prompts of four candidates: 0 stands in the first two, 1 in the first, 2 in the last two, 3 in none."""
+    found = conditional_mean(np.array([0.2, 0.6, 1.0]), [[0, 1], [2, 0], [2]], 4)
+    np.testing.assert_allclose(found, [0.4, 0.2, 0.8, 0.6])
+
+
+def test_condacc_finds_the_examples_that_help() -> None:
+    class Helped(WordJudge):
+        def answers(self, labels: Sequence[str], queries: Sequence[Query], contexts: Sequence[Sequence[Example]]) -> NDArray[np.float64]:
+            """Right about 'pos' for the first so many queries as good examples are shown."""
+            assert all(query.id not in {e.id for e in shown} for shown in contexts for query in queries), "held out"
+            helped = np.array([[q < 4 * sum("!" in e.inputs["text"] for e in shown) for q in range(len(queries))] for shown in contexts])
+            return np.log(np.where(helped[:, :, None], [0.1, 0.9], [0.9, 0.1]))
+
+    support = [Example(f"x{i}", {"text": "!" if i % 4 == 0 else "."}, "pos") for i in range(40)]
+    selector = make_selector("condacc", Means(embed, Helped()))
+    picked = selector.over(support, ("neg", "pos")).choose(None, 3, np.random.default_rng(1))
+    assert all(i % 4 == 0 for i in picked)
+    with pytest.raises(IclError, match="needs a task with labels or lettered choices"):
+        selector.over([Example(f"x{i}", {"text": "."}, "went") for i in range(9)], ()).choose(None, 3, np.random.default_rng(1))
 
 
 @pytest.mark.parametrize("name", ["bm25-stratified", "knn-stratified"])

@@ -372,8 +372,10 @@ def test_every_selector_runs(spec: RunSpec, tmp_path: Path, selector: str) -> No
     run = evaluate(replace(spec, selector=selector, episodes=2, queries=4), out=tmp_path)
     shown = {tuple(row["demonstrations"]) for row in run.table("prompts")}
     assert all(len(ids) == 3 for ids in shown)
-    assert len(shown) == {"random": 2, "balanced": 2, "fixed": 1, "votek": 1, "k-center": 2, "perplexity": 1}.get(selector, len(shown))
-    if selector not in {"random", "balanced", "fixed", "votek", "k-center", "perplexity"}:
+    assert len(shown) == {"random": 2, "balanced": 2, "fixed": 1, "votek": 1, "k-center": 2, "perplexity": 1, "condacc": 2}.get(
+        selector, len(shown)
+    )
+    if selector not in {"random", "balanced", "fixed", "votek", "k-center", "perplexity", "condacc"}:
         assert len(shown) > 2, "each query has demonstrations of its own"
         free = run.table("content_free")
         assert {row["belongs_to"] for row in free} == {row["query"] for row in run.table("prompts")}
@@ -393,7 +395,8 @@ def test_every_order_shows_the_same_demonstrations_otherwise(spec: RunSpec, tmp_
     assert (given.name == run.name) == (order == "given"), "the order counts in the hash"
     pairs = [(a["demonstrations"], b["demonstrations"]) for a, b in zip(given.table("prompts"), run.table("prompts"), strict=True)]
     assert all(sorted(a) == sorted(b) for a, b in pairs)
-    assert all(a == b for a, b in pairs) == (order == "given")
+    if order not in {"global-entropy", "local-entropy", "exhaustive"}:  # these may find the given order the best
+        assert all(a == b for a, b in pairs) == (order == "given")
     shown = {tuple(b) for _, b in pairs}
     assert (len(shown) > 2) == order.startswith("similarity"), "only these look at the query"
     free = run.table("content_free")

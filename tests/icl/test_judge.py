@@ -50,9 +50,9 @@ def test_surprise_is_the_mean_loss_of_the_query_side(model: Any, tiny_tokenizer:
 
 def test_answers_are_shared_out_among_the_candidates(model: Any, tiny_tokenizer: Any) -> None:
     contexts = [SHOWN, SHOWN[::-1], SHOWN[:1]]
-    found = judge_of(model, tiny_tokenizer).answers(("negative", "positive"), QUERIES[0], contexts)
-    assert found.shape == (3, 2)
-    for row, shown in zip(found, contexts, strict=True):
+    found = judge_of(model, tiny_tokenizer).answers(("negative", "positive"), QUERIES[1::-1], contexts)
+    assert found.shape == (3, 2, 2)
+    for row, shown in zip(found[:, 1], contexts, strict=True):
         text = "".join(f"Text: {e.inputs['text']}\nSentiment: {e.target}\n\n" for e in shown) + "Text: a fine cast\nSentiment:"
         start = len(tiny_tokenizer(text)["input_ids"]) - 1
         sums = np.array(
@@ -62,5 +62,5 @@ def test_answers_are_shared_out_among_the_candidates(model: Any, tiny_tokenizer:
 
 
 def test_a_prompt_over_the_window_is_an_error(model: Any, tiny_tokenizer: Any) -> None:
-    with pytest.raises(IclError, match="to be judged by a selector, but one takes"):
-        judge_of(model, tiny_tokenizer, window=20).answers(("negative", "positive"), QUERIES[0], [SHOWN])
+    with pytest.raises(IclError, match="to be judged for a choice, but one takes"):
+        judge_of(model, tiny_tokenizer, window=20).answers(("negative", "positive"), QUERIES[:1], [SHOWN])
