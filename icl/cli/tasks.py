@@ -1,4 +1,4 @@
-"""`icl tasks`: the library of task cards."""
+"""`icl tasks`: the library of task cards, and what checks or draws from a task."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ from tasks.errors import IclError
 
 if TYPE_CHECKING:
     from tasks import Task
+    from tasks.validate import Validation
 
-app = typer.Typer(help="Tasks: list the library, show one.", no_args_is_help=True)
+Name = Annotated[str, typer.Argument(metavar="TASK", help="A task of the library, or the path of a card.")]
+
+app = typer.Typer(help="Tasks: list the library, show one, check its data.", no_args_is_help=True)
 
 
 @app.command("list")
@@ -37,7 +40,7 @@ def list_tasks(json: Json = False, debug: Debug = False) -> None:
 
 @app.command("show")
 def show(
-    task: Annotated[str, typer.Argument(help="A task of the library, or the path of a card.")],
+    task: Name,
     data_dir: DataDir = None,
     json: Json = False,
     debug: Debug = False,
@@ -78,6 +81,43 @@ def show(
             print(f"{key:12} {value}")
     for example in facts["examples"]:
         print(f"example      {example}")
+
+
+@app.command("validate")
+def validate(task: Name, data_dir: DataDir = None, json: Json = False, debug: Debug = False) -> None:
+    """Check card and data: what loading left out, near-duplicates, empty fields, balance, lengths. Exit code 1 when there is an error."""
+    from dataclasses import asdict
+
+    from tasks.validate import method
+    from tasks.validate import validate as look
+
+    found = look(task, data_dir)
+    if json:
+        print_json({**asdict(found), "errors": found.errors, "method": method()})
+    else:
+        _print_validation(found)
+        print(method())
+    if found.errors:
+        raise typer.Exit(1)
+
+
+def _print_validation(found: Validation) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    for role, rows in found.splits.items():
+        counts = ", ".join(f"{label} {count}" for label, count in found.labels.get(role, {}).items())
+        console.print(Text(f"{role}: {rows} rows{f' ({counts})' if counts else ''}"))
+    if found.findings:
+        table = Table("severity", "rule", "rows", "what", box=None, header_style="bold", pad_edge=False)
+        for finding in found.findings:
+            style = "red" if finding.severity == "error" else "yellow"
+            table.add_row(Text(finding.severity, style=style), finding.rule, str(finding.rows or ""), Text(finding.text))
+        console.print(table)
+    warnings = len(found.findings) - found.errors
+    console.print(f"{found.errors} errors, {warnings} warnings")
 
 
 def _check_template(task: Task) -> None:
