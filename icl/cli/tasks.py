@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from icl.cli.options import DataDir, Debug, Json, print_json
+from icl.cli.options import DataDir, Debug, Json, count_or_all, print_json
 from tasks.errors import IclError
 
 if TYPE_CHECKING:
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 
 Name = Annotated[str, typer.Argument(metavar="TASK", help="A task of the library, or the path of a card.")]
 
-app = typer.Typer(help="Tasks: list the library, show one, check its data.", no_args_is_help=True)
+app = typer.Typer(help="Tasks: list the library, show one, check its data, draw episodes.", no_args_is_help=True)
 
 
 @app.command("list")
@@ -118,6 +120,35 @@ def _print_validation(found: Validation) -> None:
         console.print(table)
     warnings = len(found.findings) - found.errors
     console.print(f"{found.errors} errors, {warnings} warnings")
+
+
+@app.command("sample")
+def sample(
+    task: Name,
+    to: Annotated[Path, typer.Option("--to", metavar="FILE", help="The file to write, for --episodes-file of icl evaluate.")],
+    episodes: Annotated[int, typer.Option(min=1, help="Independent draws of support and queries.")] = 5,
+    queries: Annotated[str, typer.Option(help="Queries per episode, or 'all'.")] = "100",
+    pool: Annotated[int | None, typer.Option(min=1, help="Rows of the demonstration split as support. [default: all]")] = None,
+    k_shot: Annotated[int | None, typer.Option(min=1, help="Instead of a pool: so many support rows of every label.")] = None,
+    n_way: Annotated[int | None, typer.Option(min=2, help="With --k-shot: labels in play, drawn per episode. [default: all]")] = None,
+    seed: Annotated[int, typer.Option(help="Draws the episodes.")] = 0,
+    split: Annotated[str | None, typer.Option(help="Where queries come from. [default: test if there is one, else validation]")] = None,
+    data_dir: DataDir = None,
+    debug: Debug = False,
+) -> None:
+    """Draw episodes into a file of JSON lines."""
+    from icl.runs.files import writing
+    from tasks.draw import Draw, draw
+    from tasks.episodefile import episodes_bytes
+    from tasks.load import load_task
+
+    wanted = Draw(episodes, count_or_all(queries, "queries"), pool, k_shot, n_way, seed, split)
+    if to.exists():
+        raise IclError(f"--to must be a new file, but {to} exists; choose another name")
+    lines = episodes_bytes(draw(load_task(task, data_dir), wanted))
+    with writing(to, "choose another name"), to.open("xb") as file:
+        file.write(lines)
+    print(f"{episodes} episodes written to {to}\nuse them: icl evaluate {shlex.quote(task)} --episodes-file {shlex.quote(str(to))}")
 
 
 def _check_template(task: Task) -> None:
