@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 Name = Annotated[str, typer.Argument(metavar="TASK", help="A task of the library, or the path of a card.")]
 
-app = typer.Typer(help="Tasks: list the library, show one, check its data, draw episodes.", no_args_is_help=True)
+app = typer.Typer(help="Tasks: list the library, show one, check its data, draw episodes, write a card.", no_args_is_help=True)
 
 
 @app.command("list")
@@ -149,6 +150,46 @@ def sample(
     with writing(to, "choose another name"), to.open("xb") as file:
         file.write(lines)
     print(f"{episodes} episodes written to {to}\nuse them: icl evaluate {shlex.quote(task)} --episodes-file {shlex.quote(str(to))}")
+
+
+@app.command("new")
+def new(
+    name: Annotated[str, typer.Argument(help="Name of the new task.")],
+    data: Annotated[Path, typer.Option("--data", metavar="FILE", help="Rows: .csv, .tsv, .jsonl, .ndjson or .parquet.")],
+    text: Annotated[str | None, typer.Option(help="Column with the text. [default: guessed]")] = None,
+    target: Annotated[str | None, typer.Option(help="Column with the answer. [default: guessed]")] = None,
+    kind: Annotated[str | None, typer.Option(help="classification or generation. [default: guessed]")] = None,
+    to: Annotated[Path | None, typer.Option("--to", metavar="CARD", help="The file to write. [default: NAME.yaml beside the data]")] = None,
+    debug: Debug = False,
+) -> None:
+    """Write a card for a file of rows; what is not said is guessed, shown, and asked on a terminal."""
+    from icl.runs.files import writing
+    from tasks.load import load_task
+    from tasks.newcard import Wish, new_card
+
+    path = to or data.parent / f"{name}.yaml"
+    if path.suffix not in (".yaml", ".yml"):
+        raise IclError(f"a card's file must end in .yaml or .yml, but is {path}")
+    if path.exists():
+        raise IclError(f"{path} must be a new file, but it exists; choose another name")
+    card = new_card(Wish(name, data, text, target, kind), path.parent, _decide)
+    with writing(path, "choose another --to"), path.open("x", encoding="utf-8", newline="\n") as file:
+        file.write(card)
+    try:
+        _check_template(load_task(path))
+    except BaseException:
+        path.unlink()
+        raise
+    shown = shlex.quote(str(path))
+    print(f"written to {path}\ncheck it: icl tasks validate {shown}\nuse it:   icl evaluate {shown}")
+
+
+def _decide(what: str, guess: str) -> str:
+    """The guess, or on a terminal what the user says instead."""
+    if sys.stdin.isatty():
+        return str(typer.prompt(what, default=guess, err=True))
+    print(f"guessed: the {what} is {guess!r}", file=sys.stderr)
+    return guess
 
 
 def _check_template(task: Task) -> None:

@@ -79,3 +79,70 @@ def test_sample_mistakes_write_nothing(
     assert main(["tasks", "sample", str(own_task), "--to", str(tmp_path / "drawn.jsonl"), *arguments]) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "drawn.jsonl").exists()
+
+
+def test_new_guesses_a_card_that_is_evaluated(tiny_model_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = tmp_path / "tickets.csv"
+    lines = [f'{i};"ticket number {i}; about a {w}";{w}' for i in range(60) for w in ("bill", "no")]
+    data.write_text("id;message;topic\n" + "\n".join(lines) + "\n", encoding="utf-8")
+    assert main(["tasks", "new", "tickets", "--data", str(data)]) == 0
+    said = capsys.readouterr().err
+    for guess in ("delimiter is ';'", "target column is 'topic'", "text column is 'message'", "kind is 'classification'"):
+        assert f"guessed: the {guess}" in said
+    card = tmp_path / "tickets.yaml"
+    task = load_task(card)
+    assert task.labels == ("bill", "no")
+    assert sum(map(len, task.splits.values())) == 120
+    before = card.read_bytes()
+    assert main(["tasks", "new", "tickets", "--data", str(data)]) == 2
+    assert "must be a new file" in capsys.readouterr().err
+    assert card.read_bytes() == before
+    small = ["--shots", "2", "--episodes", "2", "--queries", "4", "--out", str(tmp_path / "runs")]
+    assert main(["evaluate", str(card), "--model", str(tiny_model_dir), *small]) == 0
+
+
+def test_new_asks_on_a_terminal_only_for_what_is_not_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = tmp_path / "words.jsonl"
+    data.write_text(
+        "".join(json.dumps({"word": f"word{i}", "plural": f"word{i}s", "more": "x"}) + "\n" for i in range(40)), encoding="utf-8"
+    )
+    asked: list[tuple[str, str]] = []
+
+    def answer(what: str, default: str, err: bool) -> str:
+        asked.append((what, default))
+        return {"text column": "word"}.get(what, default)
+
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    monkeypatch.setattr("icl.cli.tasks.typer.prompt", answer)
+    assert main(["tasks", "new", "words", "--data", str(data), "--target", "plural", "--to", str(tmp_path / "mine.yaml")]) == 0
+    assert asked == [("text column", "word"), ("kind", "generation")]
+    task = load_task(tmp_path / "mine.yaml")
+    assert (task.kind, task.fields) == ("generation", ("input",))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--text", "reviews"], "unknown column 'reviews'"),
+        (["--kind", "multiple_choice"], "unknown kind of a new card"),
+        (["--text", "label"], "inputs must not show the answer"),
+        (["--to", "elsewhere/card.yaml"], "a card must lie beside its data"),
+        (["--to", "card.txt"], "must end in .yaml"),
+    ],
+)
+def test_new_mistakes_write_nothing(
+    own_task: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    before = sorted(tmp_path.iterdir())
+    assert main(["tasks", "new", "mine", "--data", str(own_task.parent / "reviews.csv"), *arguments]) == 2
+    assert message in capsys.readouterr().err
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_new_names_the_row_without_an_answer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = tmp_path / "rows.jsonl"
+    rows = [{"text": f"row {i}", "label": ("a", "b", None)[i % 3]} for i in range(30)]
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    assert main(["tasks", "new", "mine", "--data", str(data)]) == 2
+    assert "rows.jsonl:3" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == [data]
