@@ -48,19 +48,20 @@ def episode_json(episode: Episode) -> str:
     )
 
 
-def _lines(episodes: Sequence[Episode]) -> bytes:
+def episodes_bytes(episodes: Sequence[Episode]) -> bytes:
+    """What `write_episodes` writes."""
     return "".join(episode_json(episode) + "\n" for episode in episodes).encode("utf-8")
 
 
 def episodes_sha256(episodes: Sequence[Episode]) -> str:
     """sha256 of the file that `write_episodes` writes."""
-    return hashlib.sha256(_lines(episodes)).hexdigest()
+    return hashlib.sha256(episodes_bytes(episodes)).hexdigest()
 
 
 def write_episodes(path: Path, episodes: Sequence[Episode]) -> None:
     """Raises IclError when the file cannot be written."""
     try:
-        path.write_bytes(_lines(episodes))
+        path.write_bytes(episodes_bytes(episodes))
     except OSError as error:
         raise IclError(f"{path}: cannot be written ({error.strerror})") from error
 
