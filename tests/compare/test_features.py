@@ -62,7 +62,7 @@ def test_a_vector_that_is_not_finite_is_refused(store: FeatureStore) -> None:
     engine: Any = store.engine
     with torch.no_grad():
         engine.model.get_input_embeddings().weight.fill_(float("nan"))
-    with pytest.raises(IclError, match="embeddings must be finite numbers.*try --dtype float32"):
+    with pytest.raises(IclError, match=r"embeddings must be finite numbers.*try --dtype float32"):
         store.vectors("films", QUERIES)
 
 
