@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import statistics
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -67,7 +67,7 @@ class Measured:
 
 
 def measure(
-    workload: Workload, running: dict[str, Process], rounds: int, vocabulary: int, scratch: Path
+    workload: Workload, running: dict[str, Process], rounds: int, vocabulary: int, scratch: Path, batches: Sequence[int] = ()
 ) -> tuple[Measured, dict[str, str]]:
     """`rounds` passes of every program. One that fails is taken out of `running`, and why is returned; ours failing is an error."""
     tree = TokenTree.build(inputs(workload))
@@ -76,7 +76,7 @@ def measure(
     files = {name: save(part, scratch / f"{workload.name}-{len(part.sequences)}.npz") for name, part in parts.items()}
     options = {
         "batch": loop_batch(workload, vocabulary),
-        "batches": batch_sizes(workload, vocabulary),
+        "batches": list(batches) or batch_sizes(workload, vocabulary),
         "mean_path": max(1, round(float(np.mean(tree.depth)) + 1)),
         "together": len(workload.sequences) if workload.generates else 0,
         "dense": True,

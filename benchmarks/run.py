@@ -38,6 +38,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--workloads", type=_names(known), default=list(known), help=f"of {','.join(known)}; default all")
     parser.add_argument("--peers", type=_names(tuple(PEERS)), default=list(PEERS), help=f"of {','.join(PEERS)}; icl always runs")
     parser.add_argument("--repeats", type=_at_least_one, default=3, help="rounds; medians are reported")
+    parser.add_argument("--batches", type=_sizes, default=(), help="batch sizes for lm-eval to choose from; default: every sensible one")
     parser.add_argument("--out", type=Path, default=REPOSITORY / "docs" / "benchmarks", help="directory of the results")
     parser.add_argument("--scale", type=float, default=1.0, help="share of the queries to run, for trying it out")
     parser.add_argument("--data-dir", type=Path, default=None, help="local mirror of hub data; default: ICL_DATA_DIR")
@@ -93,7 +94,7 @@ def measure_all(workloads: Sequence[Workload], args: argparse.Namespace, model: 
     results.machine.update(machine({name: process.facts for name, process in running.items()}, args.dtype))
     try:
         for workload in workloads:
-            measured, failed = measure(workload, running, args.repeats, vocabulary, scratch)
+            measured, failed = measure(workload, running, args.repeats, vocabulary, scratch, args.batches)
             results.measured.append(measured)
             results.left_out.update({f"{name} from {workload.name} on": why for name, why in failed.items()})
             write(results, args.out)
@@ -130,6 +131,10 @@ def _names(known: Sequence[str]) -> Any:
         return names
 
     return parse
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    return tuple(_at_least_one(part) for part in text.split(","))
 
 
 def _at_least_one(text: str) -> int:

@@ -82,7 +82,7 @@ class Session:
         episode, (support, queries) = self.prepared.episodes[section.episode], self.prepared.pairs[section.episode]
         pool = (episode.support_split, episode.support, episode.labels)
         if pool not in self._choosers:
-            self._choosers[pool] = self.planner.selector.over(support, episode.labels)
+            self._choosers[pool] = self.planner.selector.over(support, episode.labels or self.prepared.task.labels)
         asked = queries[section.start : section.stop]
         return list(self.planner.items(episode, self._choosers[pool], support, asked, first=section.number == 0))
 
