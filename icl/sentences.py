@@ -30,8 +30,10 @@ def check_installed() -> None:
 class SentenceEmbedder:
     """Loaded when the first text is not known yet."""
 
-    def __init__(self, source: ModelSource, device: str, store: ScoreStore, clock: Clock) -> None:
+    def __init__(self, source: ModelSource, device: str, store: ScoreStore, clock: Clock, *, fresh: bool = False) -> None:
         self.source, self.device, self.store, self.clock = source, device, store, clock
+        self.fresh = fresh
+        """Whether everything is computed again, whatever the store holds."""
         self._model: Any = None
         self._known: dict[bytes, bytes] = {}
 
@@ -40,14 +42,15 @@ class SentenceEmbedder:
         keys = [self._key(text) for text in texts]
         by_key = dict(zip(keys, texts, strict=True))
         with self.clock.phase("store"):
-            self._known.update(self.store.get([key for key in by_key if key not in self._known]))
+            if not self.fresh:
+                self._known.update(self.store.get([key for key in by_key if key not in self._known]))
         missing = [key for key in by_key if key not in self._known]
         if missing:
             with self.clock.phase("embed"):
                 vectors = self._compute([by_key[key] for key in missing])
             fresh = {key: vector.tobytes() for key, vector in zip(missing, vectors, strict=True)}
             with self.clock.phase("store"):
-                self.store.put(fresh.items())
+                self.store.put(fresh.items(), replace=self.fresh)
             self._known.update(fresh)
         return np.stack([np.frombuffer(self._known[key], dtype=np.float32) for key in keys])
 

@@ -53,7 +53,7 @@ class Session:
         self.engine = StoredEngine(self.inner, store, identity, clock, fresh=fresh)
         other = embedder_source(prepared.resolved.spec)
         embed: Embed = (
-            SentenceEmbedder(other, device, store, clock)
+            SentenceEmbedder(other, device, store, clock, fresh=fresh)
             if other
             else Embedder(self.engine, self.loaded.tokenizer, self.loaded.context_window)
         )

@@ -51,6 +51,8 @@ def test_each_text_is_embedded_once_and_kept(asked: list[str], tiny_model_dir: P
     np.testing.assert_array_equal(vectors[1], [1, 0, 0, 0, 0, 0, 1, 1])
     np.testing.assert_array_equal(SentenceEmbedder(source, "cpu", store, Clock())(["hag", "deed"])[0], vectors[1])
     assert asked == ["abba", "hag", "deed"]
+    SentenceEmbedder(source, "cpu", store, Clock(), fresh=True)(["hag"])
+    assert asked[3:] == ["hag"], "fresh computes everything again"
 
 
 def test_knn_uses_it_and_the_spec_knows_it(asked: list[str], own_task: Path, tiny_model_dir: Path, tmp_path: Path) -> None:
