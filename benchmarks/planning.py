@@ -54,7 +54,7 @@ def plan(prompts: int, shots: int, cuts: bool = True) -> dict[str, Any]:
             for i in range(first, min(first + size, count))
         ]
         requests = [request for item in planner.items(episode, chooser, support, queries) for request in item.requests]
-        tree = TokenTree.build([request.token_ids[:-1] for request in requests])
+        tree = TokenTree.build([request.inputs for request in requests])
         unique, total = unique + len(tree), total + tree.total_tokens
     seconds = time.perf_counter() - start
     return {

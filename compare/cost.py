@@ -94,7 +94,7 @@ class Meter:
 
 def tree_work(requests: Sequence[ScoreRequest]) -> Work:
     """What scoring these requests alone computes when their common prefixes are computed once."""
-    tree = TokenTree.build([request.token_ids[:-1] for request in requests])
+    tree = TokenTree.build([request.inputs for request in requests])
     scored = {int(node) for i, request in enumerate(requests) for node in tree.nodes(i)[request.scored_from - 1 :]}
     return Work(tokens_unique=len(tree), attended=int((tree.depth + 1).sum()), scored_rows=len(scored))
 

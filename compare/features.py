@@ -59,7 +59,7 @@ class FeatureStore:
         missing = [text for text in dict.fromkeys(texts) if text not in self._kept]
         if not missing:
             return
-        ids = tokenise_open(self.encoder, [Prompt("", "", text, (len(text), len(text)), ()) for text in missing])
+        ids = tokenise_open(self.encoder, [Prompt("", "", text, "", ()) for text in missing])
         for text, sequence in zip(missing, ids, strict=True):
             if len(sequence) > self.window:
                 raise IclError(

@@ -61,12 +61,12 @@ class PromptJudge:
         for query, row in zip(queries, ids, strict=True):
             if len(row) < 2:
                 raise IclError(f"a perplexity needs two tokens, but the prompt of '{query.id}' has one; give the template some text")
-        sums = self._sums([ScoreRequest(tuple(row), 1) for row in ids])
+        sums = self._sums([ScoreRequest.whole(tuple(row), 1) for row in ids])
         mean: NDArray[np.float64] = np.array(sums) / np.array([len(row) - 1 for row in ids])
         return -mean
 
     def _sums(self, requests: Sequence[ScoreRequest]) -> list[float]:
-        longest = max((len(request.token_ids) for request in requests), default=0)
+        longest = max((len(request) for request in requests), default=0)
         if longest > self.window:
             raise IclError(
                 f"a prompt must fit the context window to be judged for a choice, but one takes {longest} tokens of {self.window}; "

@@ -172,7 +172,7 @@ class Planner:
     def _length(self, item: Item) -> int:
         """Tokens that the longest prompt of an item takes, with what the model may write."""
         room = self.task.max_new_tokens if item.open_prompt else 0
-        return max([len(r.token_ids) for r in item.requests] + [len(item.open_ids) + room])
+        return max([len(r) for r in item.requests] + [len(item.open_ids) + room])
 
 
 def _owned(items: Iterable[Item], query: str) -> Iterator[Item]:

@@ -109,7 +109,7 @@ def make_preview(
                 c.label,
                 c.text,
                 c.label == shown.prompts[right].candidate,
-                len(requests[i].token_ids) - requests[i].scored_from if requests else None,
+                len(requests[i].answer) if requests else None,
             )
             for i, c in enumerate(shown.written.candidates)
         ),
@@ -140,7 +140,7 @@ def _right(task: Task, shown: Shown) -> int:
 
 
 def _segments(builder: PromptBuilder, shown: Shown, prompt: Prompt) -> Iterator[Segment]:
-    context, answer = prompt.text[: prompt.span[0]], prompt.text[slice(*prompt.span)]
+    context, answer = prompt.context, prompt.answer
     yield from _chat_parts(builder, shown, context) if builder.chat else _plain_parts(builder, shown)
     yield Segment("answer", answer)
 

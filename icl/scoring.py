@@ -65,8 +65,7 @@ def _query_rows(
         predicted = list(dict.fromkeys(labels))[chosen]
         target = target_label(item)
         for candidate, prompt, total, span in zip(item.candidates, item.prompts, sums.tolist(), spans, strict=True):
-            scored = prompt.text[prompt.span[0] : prompt.span[1]]
-            row = {"candidate": candidate.label, "text": scored, "logprob": total, "tokens": len(span), "predicted": predicted}
+            row = {"candidate": candidate.label, "text": prompt.answer, "logprob": total, "tokens": len(span), "predicted": predicted}
             rows.append({**common, **row, "target": target})
     return rows
 
@@ -100,7 +99,7 @@ def _free_rows(episode: str, item: Item, sums: NDArray[np.float64], spans: Seque
             "item": item.query.id,
             "belongs_to": item.belongs_to,
             "candidate": candidate.label,
-            "text": prompt.text[prompt.span[0] : prompt.span[1]],
+            "text": prompt.answer,
             "logprob": total,
             "tokens": len(span),
         }
@@ -113,7 +112,7 @@ def _prompt_row(episode: str, item: Item) -> dict[str, object]:
     return {
         "episode": episode,
         "query": item.query.id,
-        "context": prompt.text[: prompt.span[0]],
+        "context": prompt.context,
         "special_tokens": prompt.add_special_tokens,
         "demonstrations": list(prompt.demonstrations),
         "shown": list(item.shown),

@@ -13,7 +13,10 @@ from icl.prepare import Prepared
 from tasks import Query
 
 REQUESTS = 16_384
-"""Prompts of a section, about: a shared context of 1,000 tokens is then computed once for some hundred thousand tokens of queries."""
+"""Prompts of a section, at most about."""
+QUERIES = 2_048
+"""Queries of a section: what is held of each is its whole prompt, so this bounds memory. A shared context of 1,000 tokens is then computed
+once for some fifty thousand tokens of queries."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ def sections_of(prepared: Prepared) -> list[Section]:
     """All sections of a run, in its order."""
     found: list[Section] = []
     for position, (episode, (_, queries)) in enumerate(zip(prepared.episodes, prepared.pairs, strict=True)):
-        size = max(1, REQUESTS // _candidates(episode.labels, [example.query() for example in queries]))
+        size = min(QUERIES, max(1, REQUESTS // _candidates(episode.labels, [example.query() for example in queries])))
         for number, start in enumerate(range(0, len(queries), size)):
             found.append(Section(f"{episode.id}.{number:04d}", position, number, start, min(start + size, len(queries))))
     return found

@@ -33,14 +33,15 @@ def tokenise(encoder: Encoder, prompts: Sequence[Prompt]) -> list[ScoreRequest]:
     starts = [_first_beyond(ends, prompt.span[0]) for (_, ends), prompt in zip(encoded, prompts, strict=True)]
     for prompt, (ids, _), start in zip(prompts, encoded, starts, strict=True):
         if start == len(ids):
-            answer = prompt.text[prompt.span[0] :]
+            answer = prompt.answer
             raise IclError(f"{_where(prompt)}: an answer must have at least one token, but '{answer}' has none")
     scored_from = min(*starts, common_prefix([ids for ids, _ in encoded])) if len(prompts) > 1 else starts[0]
     if scored_from == 0:
         raise IclError(
             f"{_where(prompts[0])}: something must stand before an answer, but the prompt begins with it; give the template some text"
         )
-    return [ScoreRequest(tuple(ids), scored_from) for ids, _ in encoded]
+    context = tuple(encoded[0][0][:scored_from])
+    return [ScoreRequest(context, tuple(ids[scored_from:])) for ids, _ in encoded]
 
 
 def tokenise_open(encoder: Encoder, prompts: Sequence[Prompt]) -> list[list[int]]:

@@ -10,13 +10,14 @@ No torch here: the tree is data.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 IntArray = NDArray[np.int64]
+BIG_ENDIAN = np.dtype(">u4")
 
 
 @dataclass(frozen=True)
@@ -46,24 +47,23 @@ class TokenTree:
     """Sum of the lengths of all sequences."""
 
     @classmethod
-    def build(cls, sequences: Sequence[Sequence[int]]) -> TokenTree:
+    def build(cls, sequences: Iterable[Sequence[int]]) -> TokenTree:
         """The tree of these sequences (each of at least one token). Raises ValueError for an empty sequence."""
-        arrays = [np.asarray(sequence, dtype=np.int64) for sequence in sequences]
-        if any(len(array) == 0 for array in arrays):
+        # Big-endian bytes sort like the numbers, and a prefix sorts before what it begins. Of all sequences at once, only they are kept.
+        packed = [np.asarray(sequence, dtype=BIG_ENDIAN).tobytes() for sequence in sequences]
+        if not all(packed):
             raise ValueError("a sequence must have at least one token, but one has none")
-        # Big-endian bytes sort like the numbers, and a prefix sorts before what it begins.
-        order = sorted(range(len(arrays)), key=lambda i: arrays[i].astype(">u4").tobytes())
         token: list[IntArray] = []
         parent: list[IntArray] = []
         depth: list[IntArray] = []
         left: list[tuple[IntArray, int]] = []
         """Nodes whose subtree ended, and where."""
-        leaf = np.zeros(len(arrays), dtype=np.int64)
-        path = np.zeros(max((len(a) for a in arrays), default=0), dtype=np.int64)
+        leaf = np.zeros(len(packed), dtype=np.int64)
+        path = np.zeros(max(map(len, packed), default=0) // 4, dtype=np.int64)
         previous = np.zeros(0, dtype=np.int64)
         count = 0
-        for i in order:
-            array = arrays[i]
+        for i in sorted(range(len(packed)), key=packed.__getitem__):
+            array = np.frombuffer(packed[i], dtype=BIG_ENDIAN).astype(np.int64)
             shared = _common(previous, array)
             fresh = len(array) - shared
             if fresh:
@@ -79,7 +79,7 @@ class TokenTree:
         end = np.full(count, count, dtype=np.int64)
         for nodes, stop in left:
             end[nodes] = stop
-        return cls(_join(token), _join(depth), _join(parent), end, leaf, sum(len(a) for a in arrays))
+        return cls(_join(token), _join(depth), _join(parent), end, leaf, sum(map(len, packed)) // 4)
 
     def __len__(self) -> int:
         """Number of nodes: of distinct prefixes."""

@@ -132,17 +132,13 @@ class PromptBuilder:
         context = self.context(demonstrations, query)
         prefix = "" if self.chat else self.template.answer_prefix
         ids = tuple(example.id for example in demonstrations)
-        start = len(context)
-        return [
-            Prompt(query.id, c.label, context + prefix + c.text, (start, start + len(prefix + c.text)), ids, self.chat is None)
-            for c in candidates
-        ]
+        return [Prompt(query.id, c.label, context, prefix + c.text, ids, self.chat is None) for c in candidates]
 
     def open_prompt(self, demonstrations: Sequence[Example], query: Query) -> Prompt:
         """The prompt after which the model writes the answer itself."""
         context = self.context(demonstrations, query)
         ids = tuple(example.id for example in demonstrations)
-        return Prompt(query.id, "", context, (len(context), len(context)), ids, self.chat is None)
+        return Prompt(query.id, "", context, "", ids, self.chat is None)
 
     def context(self, demonstrations: Sequence[Example], query: Query) -> str:
         """Everything before the answer."""

@@ -56,15 +56,26 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """One whole text that the model reads, and the characters of it that are scored."""
+    """One whole text that the model reads, in two parts: the candidates of a query share the first."""
 
     query_id: str
     candidate: str
     """Label of the candidate; empty when the model is to write the answer itself."""
-    text: str
-    span: tuple[int, int]
-    """Characters [start, end) of the scored answer, its prefix included; empty at the end of the text for generation."""
+    context: str
+    """Everything before the answer."""
+    answer: str
+    """What is scored, its prefix included; empty for generation."""
     demonstrations: tuple[str, ...]
     """Ids of the demonstrations in the context, in order."""
     add_special_tokens: bool = True
     """Whether the tokenizer adds its own special tokens; False when a chat template has already written them."""
+
+    @property
+    def text(self) -> str:
+        """The whole."""
+        return self.context + self.answer
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """Characters [start, end) of the answer."""
+        return len(self.context), len(self.context) + len(self.answer)

@@ -33,7 +33,7 @@ class Icl:
             new = workload.max_new_tokens
             seconds, texts = timed(lambda: self.engine.generate(workload.sequences, new, (), silent))
             return {"seconds": seconds, "texts": texts, "work": asdict(self.engine.work)}
-        requests = [ScoreRequest(ids, start) for ids, start in zip(workload.sequences, workload.scored_from, strict=True)]
+        requests = [ScoreRequest.whole(ids, start) for ids, start in zip(workload.sequences, workload.scored_from, strict=True)]
         seconds, values = timed(lambda: self.engine.score(requests, silent))
         return {"seconds": seconds, "sums": [float(v.sum()) for v in values], "work": asdict(self.engine.work)}
 

@@ -102,7 +102,7 @@ class InContextPredictor:
         """One per word of each label in play. Raises IclError for a prompt that does not fit."""
         prompts: list[Prompt] = self.builder.prompts(self.demonstrations, query, self._candidates(query))
         requests = tokenise(self.tools.encoder, prompts)
-        longest = max(len(request.token_ids) for request in requests)
+        longest = max(len(request) for request in requests)
         if longest > self.tools.window:
             raise IclError(
                 f"a prompt must fit the context window, but query '{query.id}' with {len(self.demonstrations)} demonstrations takes "

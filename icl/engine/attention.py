@@ -33,6 +33,9 @@ from icl.tree import Chunk, TokenTree
 NAME = "icl_tree"
 BLOCK = 128
 """Rows of one block: its scores stay within a core's cache, and branches of a few dozen tokens leave little to mask."""
+STEP = 64
+"""Columns of a block come in multiples of this where there are as many: oneDNN compiles and keeps a kernel for every shape of a product
+(a fifth of a gigabyte after fifty chunks when every block had a width of its own)."""
 
 SERVED = frozenset({"sliding_window", "softcap", "s_aux"})
 """Keywords that change the result and that are looked at here."""
@@ -98,10 +101,17 @@ def plan_blocks(tree: TokenTree, chunk: Chunk, dtype: torch.dtype) -> BlockPlan:
     for start in range(0, len(local), BLOCK):
         rows = local[start : start + BLOCK]
         seen = np.flatnonzero(rows.any(axis=0))
-        low, high = int(seen[0]), int(seen[-1]) + 1
+        low, high = _rounded(int(seen[0]), int(seen[-1]) + 1, trunk, local.shape[1])
         mask = torch.zeros(len(rows), high - low, dtype=dtype).masked_fill_(torch.as_tensor(~rows[:, low:high]), float("-inf"))
         blocks.append(Block(start, start + len(rows), trunk + low, trunk + high, mask))
     return BlockPlan(trunk, tuple(blocks))
+
+
+def _rounded(low: int, high: int, trunk: int, count: int) -> tuple[int, int]:
+    """The run of local columns made longer, to the left first, until it and the trunk are a multiple of STEP, or it is all of them."""
+    wanted = -(-(trunk + high - low) // STEP) * STEP - trunk
+    low = max(0, high - wanted)
+    return low, min(count, low + wanted)
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ Value = TypeVar("Value")
 class HFEngine:
     """See the module's opening. `path` is 'tree', 'prefix' or 'plain'; `notes` says why when it is not the tree."""
 
-    VERSION = 2
+    VERSION = 3
     """Of the arithmetic: part of every key of the score store. Raised when equal tokens could get other scores."""
 
     def __init__(self, model: Any, tokenizer: Any, batch_tokens: int) -> None:
@@ -77,14 +77,14 @@ class HFEngine:
         """See Engine.score."""
         if not requests:
             return []
-        self.work.tokens_total += sum(len(r.token_ids) - 1 for r in requests)
+        self.work.tokens_total += sum(len(r) - 1 for r in requests)
         return self._halving(lambda: self._score(requests, progress))
 
     def _score(self, requests: Sequence[ScoreRequest], progress: Progress) -> list[NDArray[np.float64]]:
-        if self._use_tree(max(len(r.token_ids) for r in requests)):
+        if self._use_tree(max(len(r) for r in requests)):
             return self._score_tree(requests, progress)
         # The last token of a sequence is only ever a target: it is not an input.
-        distinct = list(dict.fromkeys(r.token_ids[:-1] for r in requests))
+        distinct = list(dict.fromkeys(r.inputs for r in requests))
         shared = min(common_prefix(distinct), *(r.scored_from - 1 for r in requests)) if len(distinct) > 1 else 0
         if shared >= LEAST_SHARED and self._prefix_is_exact():
             return self._score_prefix(requests, distinct, shared, progress)
@@ -96,9 +96,9 @@ class HFEngine:
 
     def _score_tree(self, requests: Sequence[ScoreRequest], progress: Progress) -> list[NDArray[np.float64]]:
         assert self.forward is not None
-        tree = TokenTree.build([r.token_ids[:-1] for r in requests])
+        tree = TokenTree.build(r.inputs for r in requests)
         node = np.concatenate([tree.tail(i, request.scored_from - 1) for i, request in enumerate(requests)])
-        target = np.concatenate([np.asarray(request.token_ids[request.scored_from :]) for request in requests])
+        target = np.concatenate([np.asarray(request.answer) for request in requests])
         out = np.empty(len(node), dtype=np.float64)
         order = np.argsort(node, kind="stable")
         ordered = node[order]
@@ -110,7 +110,7 @@ class HFEngine:
                 picked = hidden[torch.as_tensor(rows, device=hidden.device)]
                 out[inside] = self._log_probs(picked, row, target[inside])
             progress(chunk.stop - chunk.start, len(tree))
-        return np.split(out, np.cumsum([len(r.token_ids) - r.scored_from for r in requests])[:-1])
+        return np.split(out, np.cumsum([len(r.answer) for r in requests])[:-1])
 
     def _score_prefix(
         self, requests: Sequence[ScoreRequest], distinct: Sequence[Ids], shared: int, progress: Progress
@@ -124,12 +124,12 @@ class HFEngine:
         """`states` gives each distinct input with what the model made of its tokens from position `first` on."""
         where: dict[Ids, list[int]] = {}
         for i, request in enumerate(requests):
-            where.setdefault(request.token_ids[:-1], []).append(i)
+            where.setdefault(request.inputs, []).append(i)
         out: list[NDArray[np.float64]] = [np.empty(0)] * len(requests)
         for sequence, values in states:
             for i in where[sequence]:
                 request = requests[i]
-                target = np.asarray(request.token_ids[request.scored_from :], dtype=np.int64)
+                target = np.asarray(request.answer, dtype=np.int64)
                 out[i] = self._log_probs(values[request.scored_from - 1 - first :], np.arange(len(target)), target)
             progress(len(sequence) - first, total)
         return out
@@ -244,7 +244,7 @@ class HFEngine:
         """Checked once, on sequences longer than the model's window."""
         if self._prefix is None:
             requests = self._random_requests((self.window or 0) + 24, 5)
-            distinct = [request.token_ids[:-1] for request in requests]
+            distinct = [request.inputs for request in requests]
             try:
                 off = self._difference(requests, lambda: self._score_prefix(requests, distinct, len(distinct[0]) - 6, silent))
             except Exception as error:  # noqa: BLE001 - whatever a model's own code raises: then it has no such path
@@ -261,10 +261,10 @@ class HFEngine:
         draw = np.random.default_rng(0)
         head = draw.integers(0, self.config.vocab_size, stem).tolist()
         tails = [draw.integers(0, self.config.vocab_size, tail).tolist() for _ in range(3)]
-        return [ScoreRequest((*head, *end), stem - 1) for end in tails]
+        return [ScoreRequest.whole((*head, *end), stem - 1) for end in tails]
 
     def _plainly(self, requests: Sequence[ScoreRequest]) -> list[NDArray[np.float64]]:
-        distinct = [request.token_ids[:-1] for request in requests]
+        distinct = [request.inputs for request in requests]
         return self._score_states(requests, self.plain.states(distinct, self.batch_tokens, self.work), 0, 1, silent)
 
     def _difference(
@@ -282,7 +282,7 @@ class HFEngine:
         for request in requests:
             ids = torch.as_tensor([request.token_ids], device=self.device)
             log_probs = self.model(input_ids=ids, use_cache=False).logits[0].float().log_softmax(-1).cpu()
-            positions = torch.arange(request.scored_from - 1, len(request.token_ids) - 1)
+            positions = torch.arange(request.scored_from - 1, len(request) - 1)
             out.append(log_probs[positions, ids[0, request.scored_from :].cpu()].double().numpy())
         return np.concatenate(out)
 

@@ -22,14 +22,42 @@ def silent(tokens: int, total: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class ScoreRequest:
-    """A whole token sequence and where its scored span begins: tokens [scored_from, len) are scored, each given all before it."""
+    """A token sequence in two parts: what is read, and the span that is scored, each of its tokens given all before it.
 
-    token_ids: tuple[int, ...]
-    scored_from: int
+    In parts, since the candidates of a query share their context: seventy-seven of them hold it once.
+    """
+
+    context: tuple[int, ...]
+    answer: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        if not 1 <= self.scored_from <= len(self.token_ids):
-            raise ValueError(f"1 <= scored_from <= {len(self.token_ids)} must hold, but got {self.scored_from}")
+        if not self.context:
+            raise ValueError("something must stand before a scored span, but the context is empty")
+
+    @classmethod
+    def whole(cls, token_ids: Sequence[int], scored_from: int) -> ScoreRequest:
+        """Tokens [scored_from, len) of a sequence are scored. Raises ValueError for a span that begins outside of it."""
+        if not 1 <= scored_from <= len(token_ids):
+            raise ValueError(f"1 <= scored_from <= {len(token_ids)} must hold, but got {scored_from}")
+        return cls(tuple(token_ids[:scored_from]), tuple(token_ids[scored_from:]))
+
+    @property
+    def token_ids(self) -> tuple[int, ...]:
+        """The whole sequence."""
+        return self.context + self.answer
+
+    @property
+    def inputs(self) -> tuple[int, ...]:
+        """What the model reads: the last token of a sequence is only ever a target."""
+        return self.token_ids[:-1]
+
+    @property
+    def scored_from(self) -> int:
+        """Where the span begins."""
+        return len(self.context)
+
+    def __len__(self) -> int:
+        return len(self.context) + len(self.answer)
 
 
 @dataclass

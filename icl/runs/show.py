@@ -54,7 +54,7 @@ def exported(run: Run, tokenizer: Any) -> Iterator[dict[str, Any]]:
         rows = list(of_query)
         prompts = [as_prompt(contexts[key], row) for row in rows]
         for row, prompt, request in zip(rows, prompts, tokenise(encoder, prompts), strict=True):
-            if len(request.token_ids) - request.scored_from != row["tokens"]:
+            if len(request.answer) != row["tokens"]:
                 raise IclError(
                     f"query '{row['query']}', candidate '{row['candidate']}': the tokenizer does not split it as it did in the run"
                 )
@@ -70,10 +70,8 @@ def exported(run: Run, tokenizer: Any) -> Iterator[dict[str, Any]]:
 
 def as_prompt(prompt_row: dict[str, Any], prediction: dict[str, Any]) -> Prompt:
     """The whole prompt of one scored candidate, put together from the tables."""
-    context, answer = prompt_row["context"], prediction["text"]
-    span = (len(context), len(context) + len(answer))
-    demonstrations = tuple(prompt_row["demonstrations"])
-    return Prompt(prediction["query"], prediction["candidate"], context + answer, span, demonstrations, prompt_row["special_tokens"])
+    demonstrations, special = tuple(prompt_row["demonstrations"]), prompt_row["special_tokens"]
+    return Prompt(prediction["query"], prediction["candidate"], prompt_row["context"], prediction["text"], demonstrations, special)
 
 
 def export(run: Run, tokenizer: Any, path: Path) -> int:

@@ -75,7 +75,7 @@ def not_deterministic(case: Case) -> Iterator[Problem]:
     again = PromptBuilder(case.template, case.task, case.builder.chat)
     for shown in reversed(case.shown):
         prompt = shown.prompts[0]
-        if again.context(shown.demonstrations, shown.written.example.query()) != prompt.text[: prompt.span[0]]:
+        if again.context(shown.demonstrations, shown.written.example.query()) != prompt.context:
             yield Problem("the same item gives another text when it is rendered again", f"query '{prompt.query_id}'")
             return
 

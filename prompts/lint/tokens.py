@@ -64,7 +64,7 @@ def odd_splits(case: Case, vocabulary: Vocabulary) -> Iterator[Problem]:
     if not case.words or not case.shown:
         return
     prompts = case.shown[0].prompts
-    context = prompts[0].text[: prompts[0].span[0]]
+    context = prompts[0].context
     spaced = prompts[0].text[len(context) :].startswith(" ")
     odd = []
     as_written = _word_tokens(case, vocabulary)

@@ -102,7 +102,7 @@ def sample_requests() -> list[ScoreRequest]:
         for _ in range(6):
             query = stem + draw.integers(2, VOCABULARY, int(draw.integers(2, 9))).tolist()
             answer = draw.integers(2, VOCABULARY, 4).tolist()
-            requests += [ScoreRequest((*query, *answer[:n]), len(query)) for n in (1, 2, 4)]
+            requests += [ScoreRequest.whole((*query, *answer[:n]), len(query)) for n in (1, 2, 4)]
     return requests
 
 
@@ -110,7 +110,7 @@ def reference(engine: HFEngine, request: ScoreRequest) -> np.ndarray[Any, Any]:
     with torch.inference_mode():
         logits = engine.model(torch.tensor([request.token_ids]), use_cache=False).logits[0]
     log_probs = logits.float().log_softmax(-1)
-    return np.array([log_probs[t - 1, request.token_ids[t]].item() for t in range(request.scored_from, len(request.token_ids))])
+    return np.array([log_probs[t - 1, request.token_ids[t]].item() for t in range(request.scored_from, len(request))])
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -119,7 +119,7 @@ def test_scores_equal_a_plain_forward_pass(name: str) -> None:
     scores = engine.score(requests, silent)
     assert engine.path == {"window": "tree"}.get(MODELS[name][1], MODELS[name][1]), engine.notes
     for request, score in zip(requests, scores, strict=True):
-        assert score.shape == (len(request.token_ids) - request.scored_from,)
+        assert score.shape == (len(request.answer),)
         np.testing.assert_allclose(score, reference(engine, request), atol=1e-4, rtol=0)
     if MODELS[name][1] == "tree":
         assert engine.work.tokens_unique < engine.work.tokens_total / 4, "the stems must be computed once"
@@ -284,7 +284,7 @@ def test_a_model_that_counts_its_own_positions_is_found_out_at_load(monkeypatch:
 
 def test_a_request_must_leave_something_before_its_span() -> None:
     with pytest.raises(ValueError, match="1 <= scored_from"):
-        ScoreRequest((1, 2), 0)
+        ScoreRequest.whole((1, 2), 0)
 
 
 @pytest.mark.parametrize("name", ["llama", "mamba"])

@@ -45,7 +45,7 @@ def test_the_segments_are_the_prompt_that_is_scored(task: Task, tiny_tokenizer: 
     assert tuple(token.id for token in view.tokens) == requests[right].token_ids
     assert [token.scored for token in view.tokens].index(True) == requests[right].scored_from
     assert "".join(token.text for token in view.tokens) == view.text
-    assert [option.tokens for option in view.options] == [len(r.token_ids) - r.scored_from for r in requests]
+    assert [option.tokens for option in view.options] == [len(r.answer) for r in requests]
     assert [option.label for option in view.options if option.right] == [query.target]
     assert view.share == len(view.tokens) / 512
     parts = [segment.part for segment in view.segments if segment.part not in ("markup", "separator")]

@@ -46,7 +46,12 @@ def engine(path: Path, who: Identity = WHO) -> StoredEngine:
     return StoredEngine(Counting(), ScoreStore(path), who, Clock())
 
 
-REQUESTS = [ScoreRequest((1, 2, 3), 1), ScoreRequest((1, 2, 3), 2), ScoreRequest((1, 2, 3), 1), ScoreRequest((4, 5), 1)]
+REQUESTS = [
+    ScoreRequest.whole((1, 2, 3), 1),
+    ScoreRequest.whole((1, 2, 3), 2),
+    ScoreRequest.whole((1, 2, 3), 1),
+    ScoreRequest.whole((4, 5), 1),
+]
 
 
 def asked(stored: StoredEngine) -> list[int]:
@@ -64,7 +69,7 @@ def test_equal_requests_are_computed_once_and_later_not_at_all(tmp_path: Path) -
         np.testing.assert_array_equal(a, b)
     assert asked(again) == []
     assert again.work.spans_reused == 4
-    assert again.score([*REQUESTS, ScoreRequest((9, 9), 1)], silent)[-1].tolist() == [9 / 7]
+    assert again.score([*REQUESTS, ScoreRequest.whole((9, 9), 1)], silent)[-1].tolist() == [9 / 7]
     assert asked(again) == [1]
 
 

@@ -13,7 +13,7 @@ from tasks.errors import IclError
 
 
 def prompt(context: str, answer: str, special: bool = True) -> Prompt:
-    return Prompt("q", "c", context + answer, (len(context), len(context + answer)), (), special)
+    return Prompt("q", "c", context, answer, (), special)
 
 
 def with_bos(tokenizer: Any, *, end: bool = False) -> Any:
@@ -30,7 +30,7 @@ def with_bos(tokenizer: Any, *, end: bool = False) -> Any:
 
 def test_the_span_is_the_answer_with_its_leading_space(tiny_tokenizer: Any) -> None:
     request = tokenise(Encoder(tiny_tokenizer), [prompt("Text: so bad\nSentiment:", " positive")])[0]
-    assert tiny_tokenizer.decode(list(request.token_ids[request.scored_from :])) == " positive"
+    assert tiny_tokenizer.decode(list(request.answer)) == " positive"
     assert tiny_tokenizer.decode(list(request.token_ids)) == "Text: so bad\nSentiment: positive"
 
 
@@ -44,7 +44,7 @@ def test_a_token_that_merges_across_the_boundary_is_scored(tiny_tokenizer: Any) 
     whole = tiny_tokenizer(" positive")["input_ids"]
     assert len(whole) == 1, "the tiny tokenizer must know ' positive' as one token for this test"
     request = tokenise(Encoder(tiny_tokenizer), [prompt("x posi", "tive")])[0]
-    assert request.token_ids[request.scored_from :] == tuple(whole)
+    assert request.answer == tuple(whole)
 
 
 def test_candidates_are_scored_from_one_token_on_also_where_only_one_of_them_merges(tiny_tokenizer: Any) -> None:
@@ -72,7 +72,7 @@ def test_beginning_token_by_the_tokenizers_own_convention(tiny_tokenizer: Any) -
 def test_a_beginning_token_never_stands_twice(tiny_tokenizer: Any) -> None:
     request = tokenise(Encoder(with_bos(tiny_tokenizer)), [prompt("<s>a", " b")])[0]
     assert request.token_ids.count(0) == 1
-    assert tiny_tokenizer.decode(list(request.token_ids[request.scored_from :])) == " b"
+    assert tiny_tokenizer.decode(list(request.answer)) == " b"
 
 
 def test_an_end_token_behind_the_text_is_neither_scored_nor_read(tiny_tokenizer: Any) -> None:
@@ -93,4 +93,4 @@ def test_an_empty_answer_or_context_is_refused(tiny_tokenizer: Any) -> None:
 
 def test_multi_byte_characters_do_not_move_the_boundary(tiny_tokenizer: Any) -> None:
     request = tokenise(Encoder(tiny_tokenizer), [prompt("喜 é 🙂:", " ñandú")])[0]
-    assert tiny_tokenizer.decode(list(request.token_ids[request.scored_from :])) == " ñandú"
+    assert tiny_tokenizer.decode(list(request.answer)) == " ñandú"
