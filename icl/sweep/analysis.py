@@ -72,10 +72,14 @@ def _surfaces(group: Group) -> dict[tuple[str, str], list[Marginal]]:
         means = [marginal.mean for marginal in found[pair]]
         return max(means) - min(means)
 
-    # Fewer than four combinations are no surface: one of the fields hardly varies beside the other.
-    return {pair: found[pair] for pair in sorted((pair for pair, of in found.items() if len(of) > 3), key=spread, reverse=True)}
+    return {pair: found[pair] for pair in sorted(filter(lambda pair: _varies(found[pair]), found), key=spread, reverse=True)}
+
+
+def _varies(found: list[Marginal]) -> bool:
+    """Whether both fields do."""
+    return all(len(set(values)) > 1 for values in zip(*(marginal.values for marginal in found), strict=True)) if found else False
 
 
 def confirmation(group: Group) -> RunSpec:
     """What to evaluate once, after the choice: the best row on the test split."""
-    return replace(group.rows[0].spec, split="test")
+    return replace(group.rows[0].cell, split="test")

@@ -1,4 +1,4 @@
-"""Runs side by side in processes of their own: plain processes, each with its own model and its share of the cores."""
+"""Runs side by side in processes of their own: plain processes, each with its own model and its share of the threads."""
 
 from __future__ import annotations
 
@@ -9,18 +9,20 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
+from typing import Any
 
 from icl.shared import Shared
 from icl.spec import RunSpec
 from tasks.errors import IclError
 
-_shared = Shared()
-"""Of this process: a worker keeps its tasks and its model from one run to the next."""
 
+def in_processes(
+    specs: Mapping[int, RunSpec], out: Path, data_dir: str | Path | None, jobs: int
+) -> Iterator[tuple[int, Path | None, str]]:
+    """Number, directory and reason of failure of each run, as they are done. Left early, it ends all workers first."""
+    import torch
 
-def in_processes(specs: Mapping[int, RunSpec], out: Path, data_dir: str | Path | None, jobs: int) -> Iterator[tuple[int, Path | None, str]]:
-    """Number, directory and reason of failure of each run, as they are done. When it is left early, all workers end."""
-    threads = max(1, (os.cpu_count() or 1) // jobs)
+    threads = max(1, torch.get_num_threads() // jobs)
     context = multiprocessing.get_context("spawn")  # a forked torch can hang
     with ProcessPoolExecutor(jobs, context, _set_up, (threads,)) as pool:
         waiting = {pool.submit(_one, spec, out, data_dir): i for i, spec in specs.items()}
@@ -34,14 +36,49 @@ def in_processes(specs: Mapping[int, RunSpec], out: Path, data_dir: str | Path |
             ) from error
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
-            if any(not future.done() for future in waiting):
+            if not all(future.done() for future in waiting):
                 for child in multiprocessing.active_children():
                     child.terminate()
 
 
+class _Worker:
+    """What a worker keeps from one run to the next, and whether it has been told to stop."""
+
+    def __init__(self) -> None:
+        self.shared = Shared()
+        self.working = False
+        self.stopped = False
+
+    def stop(self, number: int, frame: Any) -> None:
+        """Ends the run under way as Ctrl-C would, so that it keeps its sections and lets go of its lock; no other is begun."""
+        self.stopped = True
+        if self.working:
+            raise KeyboardInterrupt
+
+    def run(self, spec: RunSpec, out: Path, data_dir: str | Path | None) -> tuple[Path | None, str]:
+        """Directory, or why there is none."""
+        from icl.evaluation import evaluate
+
+        if self.stopped:
+            return None, "interrupted"
+        self.working = True
+        try:
+            return evaluate(spec, out=out, data_dir=data_dir, shared=self.shared).dir, ""
+        except IclError as error:
+            return None, str(error)
+        except KeyboardInterrupt:
+            return None, "interrupted"
+        finally:
+            self.working = False
+
+
+_worker = _Worker()
+
+
 def _set_up(threads: int) -> None:
-    """Ctrl-C is for the parent, which ends the workers; a run is safe to end at any moment."""
+    """Ctrl-C reaches all processes of a terminal, but it is the parent that ends its workers."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _worker.stop)
     os.environ["OMP_NUM_THREADS"] = str(threads)
     import torch
 
@@ -49,9 +86,4 @@ def _set_up(threads: int) -> None:
 
 
 def _one(spec: RunSpec, out: Path, data_dir: str | Path | None) -> tuple[Path | None, str]:
-    from icl.evaluation import evaluate
-
-    try:
-        return evaluate(spec, out=out, data_dir=data_dir, shared=_shared).dir, ""
-    except IclError as error:
-        return None, str(error)
+    return _worker.run(spec, out, data_dir)

@@ -12,7 +12,7 @@ from typing import Any
 
 from icl.calibration import get_calibrator
 from icl.calibration.types import Calibrator
-from icl.device import resolve_device, resolve_dtype
+from icl.device import default_batch_tokens, resolve_device, resolve_dtype
 from icl.evaluation import run_name
 from icl.events import Events
 from icl.metrics import METRICS
@@ -25,6 +25,7 @@ from icl.shared import Shared
 from icl.spec import RunSpec
 from icl.sweep.file import Sweep
 from prompts import load_template
+from tasks import Task
 from tasks.errors import IclError, unknown_name
 
 COMPARED = tuple(name for name in METRICS if name != "ece")
@@ -54,6 +55,8 @@ class Plan:
     """Runs of one model stand together, so that each model is loaded once."""
     of: dict[RunSpec, int]
     """Cell → position of its run."""
+    filled: dict[RunSpec, RunSpec]
+    """Cell → the same with the defaults of its task and this machine filled in."""
 
     @property
     def waiting(self) -> list[PlannedRun]:
@@ -71,7 +74,21 @@ def make_plan(sweep: Sweep, *, out: Path, data_dir: Path | None, shared: Shared,
     for cells in sorted(kin.values(), key=_by_model(kin)):
         runs += _planned(cells, out, lambda spec: prepare(spec, data_dir, None, events, shared))
     of = {cell: i for i, (_, cells) in enumerate(runs) for cell in cells}
-    return Plan(sweep, tuple(run for run, _ in runs), of)
+    filled = {cell: _filled(cell, task_of(cell, data_dir, shared)) for cell in sweep.cells}
+    return Plan(sweep, tuple(run for run, _ in runs), of, filled)
+
+
+def _filled(cell: RunSpec, task: Task) -> RunSpec:
+    """As `prepare` fills it in, also where the run cannot be made."""
+    device = resolve_device(cell.device)
+    return replace(
+        cell,
+        template=cell.template or task.default_template,
+        split=cell.split or task.evaluated_split(),
+        device=device,
+        dtype=resolve_dtype(cell.dtype, device),
+        batch_tokens=cell.batch_tokens or default_batch_tokens(device),
+    )
 
 
 def _by_model(kin: dict[RunSpec, list[RunSpec]]) -> Callable[[list[RunSpec]], int]:

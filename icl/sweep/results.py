@@ -40,11 +40,12 @@ Draw = tuple[int, str, str]
 class Row:
     """One setting with its value in every draw."""
 
+    cell: RunSpec
+    """As the file says it, with the first seed."""
     spec: RunSpec
-    """Of the first seed; the calibration is the cell's."""
+    """The same with every default filled in."""
     seeds: tuple[int, ...]
     task: str
-    """Name and fingerprint of the task, as far as they are known."""
     metric: str
     draws: Mapping[Draw, float]
     runs: tuple[Run, ...]
@@ -112,9 +113,9 @@ class Results:
 def gather(plan: Plan, made: Sequence[Outcome], out: Path) -> Results:
     """Rows and groups from the finished runs."""
     kin: dict[RunSpec, list[RunSpec]] = {}
-    for cell in plan.sweep.cells:
-        kin.setdefault(replace(cell, seed=0), []).append(cell)
-    rows = [_row(cells, plan, made) for cells in kin.values()]
+    for filled, cell in {plan.filled[cell]: cell for cell in reversed(plan.sweep.cells)}.items():
+        kin.setdefault(replace(filled, seed=0), []).insert(0, cell)
+    rows = [_row(cells, plan, made) for cells in reversed(kin.values())]
     done = [row for row in rows if not row.reason]
     computed = [of.run for of in made if of.run and of.computed]
     found = [of.run for of in made if of.run and not of.computed]
@@ -149,25 +150,25 @@ def _row(cells: Sequence[RunSpec], plan: Plan, made: Sequence[Outcome]) -> Row:
     seeds = tuple(cell.seed for cell in cells)
     draws: dict[Draw, float] = {}
     runs = []
-    task, metric = cells[0].task, ""
+    filled, task, metric = plan.filled[cells[0]], cells[0].task, ""
+
+    def failed(reason: str) -> Row:
+        return Row(cells[0], filled, seeds, task, "", {}, (), reason)
+
     for cell in cells:
         at = plan.of[cell]
         run, prepared = made[at].run, plan.runs[at].prepared
         if run is None or prepared is None:
-            return _failed(cells, made[at].reason)
+            return failed(made[at].reason)
         task = prepared.task.name
         calibration = cell.calibration[0]
         metrics = run.summary["metrics"].get(calibration, {})
         metric = plan.sweep.metric or _leading(prepared, metrics)
         if metric not in metrics:
-            return _failed(cells, f"{metric or 'a metric'} is not measured under calibration '{calibration}' of task '{task}'")
+            return failed(f"{metric or 'a metric'} is not measured under calibration '{calibration}' of task '{task}'")
         draws |= _draws(cell.seed, prepared, metrics[metric]["per_episode"])
         runs.append(run)
-    return Row(cells[0], seeds, task, metric, draws, tuple(runs))
-
-
-def _failed(cells: Sequence[RunSpec], reason: str) -> Row:
-    return Row(cells[0], tuple(cell.seed for cell in cells), cells[0].task, "", {}, (), reason)
+    return Row(cells[0], filled, seeds, task, metric, draws, tuple(runs))
 
 
 def _leading(prepared: Prepared, metrics: Mapping[str, Any]) -> str:

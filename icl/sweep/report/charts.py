@@ -18,7 +18,7 @@ def against_shots(points: Rows, series: Sequence[str], title: str, guess: float 
     scale = alt.Scale(type="sqrt" if shots[-1] > 16 else "linear", nice=False, zero=False, padding=14)
     x = alt.X("at:Q", title="demonstrations in the prompt", scale=scale, axis=alt.Axis(values=shots, format="d", grid=False))
     y = alt.Y("mean:Q", title=title, scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=6, grid=True))
-    legend = alt.Legend(title=None, orient="top", columns=2, symbolType="circle", labelLimit=260) if len(series) > 1 else None
+    legend = alt.Legend(title=None, orient="top", columns=3, symbolType="circle", labelLimit=180) if len(series) > 1 else None
     color = alt.Color("series:N", sort=list(series), scale=alt.Scale(domain=list(series)), legend=legend)
     tips = [alt.Tooltip("series:N", title=" "), alt.Tooltip("shots:Q")]
     tips += [alt.Tooltip(f"{name}:Q", format=".3f") for name in ("mean", "low", "high")]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from icl.calibration import get_calibrator
+from icl.metrics import METRICS
 from icl.report.facts import NAMES, Pairs, command_line, number, percent, scaled, seconds
 from icl.sweep.analysis import Analysis, confirmation
 from icl.sweep.marginals import Effect, Marginal
@@ -152,10 +153,8 @@ def verdict(of: Analysis) -> str:
     if contrast.p_adjusted is None or contrast.interval is None:
         return f"The worst cell ({worst}) is {size} behind; one draw cannot say how much of that is luck."
     low, high = sorted(abs(end) if end * contrast.mean > 0 else -abs(end) for end in contrast.interval)
-    said = (
-        f"The worst cell ({worst}) is {size} behind, on the same queries [{number(low)} to {number(high)}, p {_equals(contrast.p_adjusted)}"
-    )
-    return f"{said} over the {of.pairs:,} pairs that could have been picked]."
+    said = f"The worst cell ({worst}) is {size} behind on the same queries ({number(low)} to {number(high)}, p {_equals(contrast.p_adjusted)}, "
+    return f"{said}both allowing for the {of.pairs:,} pairs that could have been picked)."
 
 
 def tied(of: Analysis) -> str:
@@ -185,10 +184,12 @@ def held_out_words(of: Analysis) -> str:
     """What picking is worth where it was not looked, in a sentence; empty for one draw or one row."""
     if of.held_out is None:
         return ""
-    return (
-        f"Picked by the other draws and read off in the draw left out, the winner gets {number(of.held_out)} on average instead of "
-        f"{number(of.group.rows[0].mean)}: what is missing was luck of being picked among {len(of.group.rows)}."
-    )
+    mean = of.group.rows[0].mean
+    better = (of.held_out < mean) == METRICS[of.group.metric].higher_is_better
+    said = f"Picked by all other draws and read off in the draw left out, the winner gets {number(of.held_out)} on average"
+    if number(of.held_out) == number(mean) or not better:
+        return f"{said}: being picked among {len(of.group.rows)} has not made it look better."
+    return f"{said}, not {number(mean)}: the rest was luck of being picked among {len(of.group.rows)}."
 
 
 def warning(of: Analysis) -> str:
@@ -239,8 +240,19 @@ def cost_pairs(results: Results) -> Pairs:
 
 
 def failures(results: Results) -> list[tuple[str, str]]:
-    """Settings and reason of what has no value."""
-    return [(words(row.spec, list(results.fields)), row.reason) for row in results.failed]
+    """Settings and reason of what has no value; cells that failed for the same reason together."""
+    kin: dict[str, list[Row]] = {}
+    for row in results.failed:
+        kin.setdefault(row.reason, []).append(row)
+    names = list(results.fields)
+    return [(_all_of(rows, names), reason) for reason, rows in kin.items()]
+
+
+def _all_of(rows: Sequence[Row], names: Sequence[str]) -> str:
+    """`shots 40, calibration none, batch`: fields that differ between the rows with all their values."""
+    values = {name: dict.fromkeys(word(name, getattr(row.spec, name)) for row in rows) for name in names}
+    said = ", ".join(f"{name} {'/'.join(of)}" for name, of in values.items())
+    return f"{len(rows)} cells: {said}" if len(rows) > 1 else said
 
 
 def fixed(results: Results) -> Pairs:

@@ -43,10 +43,16 @@ def _curve(id: str, heading: str, found: Sequence[Marginal], by: str, title: str
         at = m.values[0] + step * (series.index(_series(m, by)) - (len(series) - 1) / 2)
         points.append({"shots": m.values[0], "at": at, "series": _series(m, by), "mean": m.mean, "low": low, "high": high})
     table = {(p["series"], p["shots"]): _with_interval(p["mean"], p["low"], p["high"]) for p in points}
+    if guess is not None:  # an accuracy: few draws give intervals beyond what is possible
+        points = [{**p, "low": _possible(p["low"]), "high": _possible(p["high"])} for p in points]
     rows = tuple((name, *(table.get((name, k), "") for k in shots)) for name in series)
     label = f"{title} by shots: " + "; ".join(f"{name or 'all'}: " + ", ".join(table.get((name, k), "-") for k in shots) for name in series)
     head = (by or "", *(f"{k} shots" for k in shots))
     return Figure(id, heading, label, charts.against_shots(points, series, title.lower(), guess), Table(head, rows))
+
+
+def _possible(end: float | None) -> float | None:
+    return None if end is None else min(max(end, 0.0), 1.0)
 
 
 def _series(m: Marginal, by: str) -> str:

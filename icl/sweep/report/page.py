@@ -14,6 +14,7 @@ from icl.sweep.analysis import Analysis, analyse
 from icl.sweep.report import facts, figures
 from icl.sweep.report.markdown import markdown
 from icl.sweep.results import Results
+from icl.sweep.settings import word
 from icl.sweep.tojson import to_json
 
 HERE = Path(__file__).parent
@@ -43,7 +44,7 @@ class Part:
     """Pairs of fields without a heat map, because there are too many."""
     marginals: dict[str, list[facts.MarginalLine]]
     unmatched: list[str]
-    """Fields whose values never meet in equal settings."""
+    """Values that the marginal means leave out, because they never meet the others in equal settings."""
 
 
 @dataclass(frozen=True)
@@ -108,8 +109,15 @@ def _part(of: Analysis, number: int, *, several: bool) -> Part:
         heat_maps=heat_maps,
         left_out=len(of.surfaces) - len(heat_maps),
         marginals=facts.marginal_lines(of),
-        unmatched=[name for name in group.fields if name not in of.marginals],
+        unmatched=_unmatched(of),
     )
+
+
+def _unmatched(of: Analysis) -> list[str]:
+    shown = {name: {m.values[0] for m in found} for name, found in of.marginals.items()}
+    return [
+        f"{name} {word(name, value)}" for name, values in of.group.fields.items() for value in values if value not in shown.get(name, ())
+    ]
 
 
 def _said(sentences: Sequence[str]) -> list[str]:

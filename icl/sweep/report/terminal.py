@@ -27,7 +27,7 @@ def print_plan(plan: Plan) -> None:
     """Every cell, and whether its run is there, will be made, or cannot be."""
     table = Table(box=None, header_style="bold", pad_edge=False)
     names = [*varying(plan.sweep.cells), *(["seed"] if len({cell.seed for cell in plan.sweep.cells}) > 1 else [])]
-    for column in ("cell", *names, "run", ""):
+    for column in ("cell", *names, "run", "state"):
         table.add_column(column)
     for number, cell in enumerate(plan.sweep.cells, 1):
         run = plan.runs[plan.of[cell]]
