@@ -77,6 +77,8 @@ def read_sweep(path: Path) -> Sweep:
         own = [_settings(cell, ("cells", i)) for i, cell in enumerate(file.cells)]
         exclude = [_settings(cell, ("exclude", i)) for i, cell in enumerate(file.exclude)]
         _check_size(lists, own)
+        if file.name and not NAME.fullmatch(file.name):
+            raise _Wrong(("name",), f"name must be letters, digits, '_', '.' and '-', at most 60, but is '{shorten(file.name)}'")
         cells = list(_cells(base, lists, own, exclude))
     except ValidationError as error:
         found = error.errors(include_url=False)[0]

@@ -16,9 +16,7 @@ from icl.spec import RunSpec
 from tasks.errors import IclError
 
 
-def in_processes(
-    specs: Mapping[int, RunSpec], out: Path, data_dir: str | Path | None, jobs: int
-) -> Iterator[tuple[int, Path | None, str]]:
+def in_processes(specs: Mapping[int, RunSpec], out: Path, data_dir: str | Path | None, jobs: int) -> Iterator[tuple[int, Path | None, str]]:
     """Number, directory and reason of failure of each run, as they are done. Left early, it ends all workers first."""
     import torch
 

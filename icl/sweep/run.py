@@ -9,7 +9,7 @@ from pathlib import Path
 from icl.evaluation import evaluate
 from icl.events import Events, Quiet
 from icl.processes import launched_size
-from icl.runs import Run
+from icl.runs import Run, is_finished
 from icl.sections import sections_of
 from icl.shared import Shared
 from icl.sweep.analysis import Analysis
@@ -74,7 +74,7 @@ def carry_out(plan: Plan, out: Path, data_dir: str | Path | None, jobs: int, eve
         events.start(sum(_sections(plan.runs[i]) for i in waiting), 0)
         made.update(_make(plan, waiting, out, data_dir, jobs, OneBar(events), shared))
     except KeyboardInterrupt as error:
-        kept = len(plan.runs) - len(waiting) + sum(i in made for i in waiting)
+        kept = sum(run.directory is not None and is_finished(run.directory) for run in plan.runs)
         raise KeyboardInterrupt(f"{kept} of {len(plan.runs)} runs are finished and kept in {out}; the same command goes on") from error
     events.phase("report")
     results = gather(plan, [made[i] for i in range(len(plan.runs))], out)

@@ -41,7 +41,7 @@ def plan_json(plan: Plan, work: Estimate) -> Json:
         of = {name: word(name, getattr(cell, name)) for name in names} | {"seed": cell.seed}
         name = run.directory.name if run.directory else None
         cells.append({"settings": of, "run": name, "finished": run.finished, "reason": run.reason})
-    return {**asdict(work), "cells": cells}
+    return {**asdict(work), "list": cells}
 
 
 def settings(row: Row, names: Sequence[str]) -> Json:

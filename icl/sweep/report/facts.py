@@ -153,8 +153,10 @@ def verdict(of: Analysis) -> str:
     if contrast.p_adjusted is None or contrast.interval is None:
         return f"The worst cell ({worst}) is {size} behind; one draw cannot say how much of that is luck."
     low, high = sorted(abs(end) if end * contrast.mean > 0 else -abs(end) for end in contrast.interval)
-    said = f"The worst cell ({worst}) is {size} behind on the same queries ({number(low)} to {number(high)}, p {_equals(contrast.p_adjusted)}, "
-    return f"{said}both allowing for the {of.pairs:,} pairs that could have been picked)."
+    luck = f"{number(low)} to {number(high)}, p {_equals(contrast.p_adjusted)}"
+    return (
+        f"The worst cell ({worst}) is {size} behind on the same queries ({luck}, after all {of.pairs:,} pairs that could have been picked)."
+    )
 
 
 def tied(of: Analysis) -> str:
