@@ -165,10 +165,16 @@ def tied(of: Analysis) -> str:
     same = sum(contrast.p_adjusted >= 0.05 for contrast in others if contrast.p_adjusted is not None)
     if not others:
         return ""
+    equal = sum(contrast.mean == 0 for contrast in others)
+    also = f" ({equal} {'has' if equal == 1 else 'have'} the same value)" if equal else ""
     if same == len(others):
-        return "None of the other cells can be told from it (adjusted p < 0.05)."
+        return f"None of the other cells can be told from it{also}; the least adjusted p is {_least(others)}."
     told = "All" if same == 0 else f"{len(others) - same} of"
     return f"{told} the {len(others)} other cells are behind it by more than luck explains (adjusted p < 0.05)."
+
+
+def _least(contrasts: Sequence[Contrast]) -> str:
+    return p_value(min(contrast.p_adjusted for contrast in contrasts if contrast.p_adjusted is not None))
 
 
 def duel_words(of: Analysis) -> str:
