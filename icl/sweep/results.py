@@ -74,6 +74,8 @@ class Group:
 
     task: str
     split: str
+    other_splits: tuple[str, ...]
+    """Roles of the task's other splits that have answers."""
     metric: str
     n_queries: int
     rows: tuple[Row, ...]
@@ -122,7 +124,7 @@ def gather(plan: Plan, made: Sequence[Outcome], out: Path) -> Results:
     return Results(
         plan=plan,
         dir=out / sweep_name(plan),
-        groups=tuple(_groups(done)),
+        groups=tuple(_groups(done, plan)),
         failed=tuple(row for row in rows if row.reason),
         fields=varying([row.spec for row in rows]),
         computed=add_costs([run.cost for run in computed]),
@@ -182,7 +184,7 @@ def _draws(seed: int, prepared: Prepared, values: Sequence[float]) -> dict[Draw,
     return {(seed, episode.id, of): value for episode, of, value in zip(prepared.episodes, asked, values, strict=True)}
 
 
-def _groups(rows: Sequence[Row]) -> list[Group]:
+def _groups(rows: Sequence[Row], plan: Plan) -> list[Group]:
     """By task, metric and draws; within a group the best row first."""
     from icl.metrics import METRICS
 
@@ -193,6 +195,7 @@ def _groups(rows: Sequence[Row]) -> list[Group]:
     for (task, metric, _), of in kin.items():
         sign = -1 if METRICS[metric].higher_is_better else 1
         ranked = sorted(of, key=lambda row: sign * row.mean)
-        facts = of[0].runs[0].facts
-        out.append(Group(task, facts["split"], metric, facts["n_queries"], tuple(ranked), varying([row.spec for row in of])))
+        facts, prepared = of[0].runs[0].facts, plan.runs[plan.of[of[0].cell]].prepared
+        others = tuple(role for role in prepared.task.splits if role != facts["split"]) if prepared else ()
+        out.append(Group(task, facts["split"], others, metric, facts["n_queries"], tuple(ranked), varying([row.spec for row in of])))
     return out

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from icl.report.facts import command_line
-from icl.sweep.analysis import Analysis, confirmation
+from icl.sweep.analysis import Analysis
 from icl.sweep.estimate import Estimate
 from icl.sweep.marginals import Effect, Marginal
 from icl.sweep.plan import Plan
+from icl.sweep.report.facts import confirm_command, warning
 from icl.sweep.results import Results, Row
 from icl.sweep.settings import varying, word
 from icl.sweep.statistics import Contrast
@@ -60,7 +60,8 @@ def _group(of: Analysis, names: Sequence[str]) -> Json:
         "pairs": of.pairs,
         "chosen_on_test": of.chosen_on_test,
         "held_out": of.held_out,
-        "confirm": command_line(confirmation(group)),
+        "warning": warning(of),
+        "confirm": confirm_command(of),
         "rows": [_row(row, contrast, names) for row, contrast in zip(group.rows, of.to_best, strict=True)],
         "mcnemar": asdict(of.duel) if of.duel else None,
         "marginals": {

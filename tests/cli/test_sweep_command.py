@@ -55,7 +55,7 @@ def test_a_failed_cell_is_exit_code_1_and_a_mistake_2(file: Path, tmp_path: Path
     file.write_text(file.read_text(encoding="utf-8").replace("[0, 1]", "[0, 40]"), encoding="utf-8")
     out = tmp_path / "runs"
     assert main(["sweep", str(file), "--out", str(out)]) == 1
-    assert "failed  2 cells: shots 40, calibration none/batch: a prompt must fit" in capsys.readouterr().out
+    assert "failed  2 cells: shots 40, calibration none | batch: a prompt must fit" in capsys.readouterr().out
     file.write_text(file.read_text(encoding="utf-8").replace("calibration:", "calibraton:"), encoding="utf-8")
     assert main(["sweep", str(file), "--out", str(tmp_path / "new")]) == 2
     assert "unknown field 'calibraton': did you mean calibration" in capsys.readouterr().err

@@ -71,7 +71,7 @@ def row(value: float, **settings: object) -> Row:
 
 
 def group(*rows: Row) -> Group:
-    return Group("t", "test", "accuracy", 10, rows, varying([of.spec for of in rows]))
+    return Group("t", "test", (), "accuracy", 10, rows, varying([of.spec for of in rows]))
 
 
 def test_marginal_means_compare_equal_companions() -> None:

@@ -147,7 +147,8 @@ def verdict(of: Analysis) -> str:
     if of.pairs == 0:
         return ""
     contrast = of.to_best[-1]
-    assert contrast is not None
+    if contrast is None or contrast.mean == 0:
+        return ""
     worst = words(of.group.rows[-1].spec, list(of.group.fields))
     size = number(abs(contrast.mean))
     if contrast.p_adjusted is None or contrast.interval is None:
@@ -183,8 +184,8 @@ def duel_words(of: Analysis) -> str:
     if d is None:
         return ""
     return (
-        f"In the first draw alone ({d.episode}, {d.queries} queries) the best cell is right where the worst is wrong {d.only_best} times, "
-        f"and wrong where it is right {d.only_worst} times (McNemar's exact test, p {_equals(d.p_adjusted)} after all pairs are counted)."
+        f"In the first draw alone ({d.episode}, {d.queries} queries) {d.only_best} are answered correctly by the best cell only, "
+        f"{d.only_worst} by the worst only (McNemar's exact test, p {_equals(d.p_adjusted)} after all pairs)."
     )
 
 
@@ -201,20 +202,24 @@ def held_out_words(of: Analysis) -> str:
 
 
 def warning(of: Analysis) -> str:
-    """What must be known before the winner is reported; empty for one row, or another split than test and validation."""
-    if len(of.group.rows) < 2:
+    """What must be known before the winner is reported; empty for one row."""
+    group = of.group
+    if len(group.rows) < 2:
         return ""
-    if of.chosen_on_test:
+    said = f"The winner is chosen on the {group.split} split: its value there is optimistic."
+    if not of.chosen_on_test:
         return (
-            "The winner is chosen on the test split: its value there is optimistic. Choose with 'split: validation' in the sweep file, "
-            "then evaluate the winner once on test."
+            f"{said} Evaluate it once on test:" if "test" in group.other_splits else f"{said} The task has no test split to evaluate it on."
         )
-    return f"The winner is chosen on the split '{of.group.split}': its value there is optimistic. Evaluate it once on test."
+    if "validation" in group.other_splits:
+        return f"{said} Choose with 'split: validation' in the sweep file, then evaluate the winner once on test, as in:"
+    return f"{said} Give the task's card a validation split and choose there, then evaluate the winner once on test, as in:"
 
 
 def confirm_command(of: Analysis) -> str:
-    """The best row, once, on the test split."""
-    return command_line(confirmation(of.group))
+    """The best row, once, on the test split; empty where there is none."""
+    there = "test" in (of.group.split, *of.group.other_splits)
+    return command_line(confirmation(of.group)) if there else ""
 
 
 def needed_words(of: Analysis) -> str:
@@ -259,7 +264,7 @@ def failures(results: Results) -> list[tuple[str, str]]:
 def _all_of(rows: Sequence[Row], names: Sequence[str]) -> str:
     """`shots 40, calibration none, batch`: fields that differ between the rows with all their values."""
     values = {name: dict.fromkeys(word(name, getattr(row.spec, name)) for row in rows) for name in names}
-    said = ", ".join(f"{name} {'/'.join(of)}" for name, of in values.items())
+    said = ", ".join(f"{name} {' | '.join(of)}" for name, of in values.items())
     return f"{len(rows)} cells: {said}" if len(rows) > 1 else said
 
 

@@ -39,7 +39,8 @@ def _group(of: Analysis) -> list[str]:
         "",
     ]
     if warning := facts.warning(of):
-        out += [f"**{warning}**", "", "```bash", facts.confirm_command(of), "```", ""]
+        out += [f"**{warning}**", ""]
+        out += ["```bash", command, "```", ""] if (command := facts.confirm_command(of)) else []
     for name, found in facts.marginal_lines(of).items():
         rows = [[m.value, m.mean, m.interval, m.cells, m.effect, m.effect_interval, m.p] for m in found]
         out += [*_table([name, "mean", "95 % interval", "cells", "to the first", "95 % interval", "adjusted p"], rows), ""]

@@ -63,7 +63,8 @@ def _print_group(console: Console, of: Analysis) -> None:
             console.print(sentence, markup=False, soft_wrap=True)
     if warning := facts.warning(of):
         console.print(warning, markup=False, style="yellow", soft_wrap=True)
-        console.print(f"  {facts.confirm_command(of)}", markup=False, soft_wrap=True)
+        if command := facts.confirm_command(of):
+            console.print(f"  {command}", markup=False, soft_wrap=True)
     if of.transductive:
         console.print("* transductive: sees all queries of the draw at once", style="dim")
 
