@@ -63,7 +63,8 @@ class Estimate:
     def said(self) -> str:
         """In a sentence or two."""
         waiting = self.runs - self.finished - self.unable
-        parts = [f"{self.cells:,} cells in {self.runs:,} runs ({self.finished:,} finished, {waiting:,} to make"]
+        cells, runs = (f"{n:,} {word}{'' if n == 1 else 's'}" for n, word in ((self.cells, "cell"), (self.runs, "run")))
+        parts = [f"{cells} in {runs} ({self.finished:,} finished, {waiting:,} to make"]
         parts.append(f", {self.unable:,} cannot be made)" if self.unable else ")")
         if self.repeated:
             parts.append(f"; {self.repeated:,} that stand twice are made once")

@@ -5,17 +5,17 @@ Cells that differ in their calibration alone read the same scores, so they share
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from icl.calibration import get_calibrator
-from icl.calibration.types import Calibrator
 from icl.device import default_batch_tokens, resolve_device, resolve_dtype
 from icl.evaluation import run_name
 from icl.events import Events
 from icl.metrics import METRICS
+from icl.models.load import DEVICE_MAPS
 from icl.ordering import check_order
 from icl.prepare import Prepared, prepare, source_of, task_of
 from icl.runs import is_finished
@@ -133,16 +133,17 @@ def _found(spec: RunSpec, out: Path, prepared_of: Callable[[RunSpec], Prepared])
 
 def check_names(sweep: Sweep, data_dir: Path | None, shared: Shared) -> None:
     """Raises IclError for a value that means nothing in any cell: an unknown task, template, model, selector, …"""
-    if sweep.metric and sweep.metric not in COMPARED:
-        raise unknown_name("metric", sweep.metric, COMPARED)
+    _known("metric", sweep.metric, COMPARED)
     checks: dict[str, Callable[[RunSpec], Any]] = {
-        "selector": lambda cell: _selector(cell.selector),
+        "selector": lambda cell: None if cell.selector.startswith(PREFIX) else _known("selector", cell.selector, SELECTORS),
         "order": lambda cell: check_order(cell.order),
-        "calibration": lambda cell: _calibration(cell.calibration),
+        "calibration": lambda cell: get_calibrator(cell.calibration[0]),
         "device": lambda cell: resolve_device(cell.device),
         "dtype": lambda cell: resolve_dtype(cell.dtype, resolve_device(cell.device)),
         "template": lambda cell: load_template(cell.template) if cell.template else None,
         "task": lambda cell: task_of(cell, data_dir, shared),
+        "split": lambda cell: _known("split", cell.split, {role: 0 for of in sweep.cells for role in task_of(of, data_dir, shared).splits}),
+        "device_map": lambda cell: _known("device map", cell.device_map, DEVICE_MAPS),
         "model": lambda cell: source_of(cell, shared),
     }
     for field, check in checks.items():
@@ -150,10 +151,7 @@ def check_names(sweep: Sweep, data_dir: Path | None, shared: Shared) -> None:
             check(cell)
 
 
-def _selector(name: str) -> None:
-    if not name.startswith(PREFIX) and name not in SELECTORS:
-        raise unknown_name("selector", name, SELECTORS)
-
-
-def _calibration(names: Sequence[str]) -> list[Calibrator]:
-    return [get_calibrator(name) for name in names]
+def _known(what: str, name: str, known: Collection[str]) -> None:
+    """An empty name stands for the default."""
+    if name and name not in known:
+        raise unknown_name(what, name, known)

@@ -172,6 +172,8 @@ def test_a_worker_that_is_told_to_stop_begins_nothing_more(tmp_path: Path) -> No
         ("grid: {template: [sentiment-plan]}", "unknown template 'sentiment-plan': did you mean sentiment-plain"),
         ("grid: {calibration: [none, bach]}", "unknown calibration 'bach': did you mean batch"),
         ("grid: {order: [givn]}", "unknown order 'givn': did you mean given"),
+        ("grid: {split: [test, tset]}", "unknown split 'tset': did you mean test"),
+        ("device_map: autoo", "unknown device map 'autoo': did you mean auto"),
         ("metric: acuracy", "unknown metric 'acuracy': did you mean accuracy"),
         ("metric: ece", "unknown metric 'ece'"),
     ],
