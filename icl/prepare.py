@@ -74,7 +74,7 @@ def prepare(spec: RunSpec, data_dir: Path | None, episodes_file: Path | None, ev
     else:
         spec = replace(spec, split=spec.split or task.evaluated_split())
         drawn = (spec.episodes, spec.queries, spec.split, spec.pool, spec.seed)
-        episodes, pairs = shared.once(("episodes", task.fingerprint, *drawn), lambda: draw(task, spec))
+        episodes, pairs = shared.once(("episodes", task.name, task.fingerprint, *drawn), lambda: draw(task, spec))
     labels = fixed_candidates(task, template, pairs)
     calibration = applicable_calibrations(spec, task, template, fixed=bool(labels))
     check_candidates(calibration, spec.normalise, task, pairs)

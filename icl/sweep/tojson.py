@@ -10,7 +10,7 @@ from icl.sweep.analysis import Analysis
 from icl.sweep.estimate import Estimate
 from icl.sweep.marginals import Effect, Marginal
 from icl.sweep.plan import Plan
-from icl.sweep.report.facts import confirm_command, warning
+from icl.sweep.report.sentences import confirm_command, warning
 from icl.sweep.results import Results, Row
 from icl.sweep.settings import varying, word
 from icl.sweep.statistics import Contrast

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from icl.sweep.analysis import Analysis
-from icl.sweep.report import facts
+from icl.sweep.report import facts, sentences
 from icl.sweep.results import Results
 
 
@@ -27,7 +27,7 @@ def _group(of: Analysis) -> list[str]:
     names = list(group.fields)
     head = ["", *names, facts.title(of), "95 % interval", "to the best", "interval, all pairs", "adjusted p"]
     rows = [[line.rank, *line.settings, line.mean, line.interval, line.behind, line.behind_interval, line.p] for line in facts.lines(of)]
-    said = [facts.tied(of), facts.verdict(of), facts.duel_words(of), facts.held_out_words(of)]
+    said = [sentences.tied(of), sentences.verdict(of), sentences.duel_words(of), sentences.held_out_words(of)]
     out = [
         f"## {group.task}, {group.split} split",
         "",
@@ -38,9 +38,9 @@ def _group(of: Analysis) -> list[str]:
         " ".join(sentence for sentence in said if sentence),
         "",
     ]
-    if warning := facts.warning(of):
+    if warning := sentences.warning(of):
         out += [f"**{warning}**", ""]
-        out += ["```bash", command, "```", ""] if (command := facts.confirm_command(of)) else []
+        out += ["```bash", command, "```", ""] if (command := sentences.confirm_command(of)) else []
     for name, found in facts.marginal_lines(of).items():
         rows = [[m.value, m.mean, m.interval, m.cells, m.effect, m.effect_interval, m.p] for m in found]
         out += [*_table([name, "mean", "95 % interval", "cells", "to the first", "95 % interval", "adjusted p"], rows), ""]

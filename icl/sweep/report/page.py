@@ -11,7 +11,7 @@ from icl.report.facts import Pairs
 from icl.report.figures import Figure, specs
 from icl.runs.files import write_json, writing
 from icl.sweep.analysis import Analysis, analyse
-from icl.sweep.report import facts, figures
+from icl.sweep.report import facts, figures, sentences
 from icl.sweep.report.markdown import markdown
 from icl.sweep.results import Results
 from icl.sweep.settings import word
@@ -95,16 +95,16 @@ def _part(of: Analysis, number: int, *, several: bool) -> Part:
         heading=f"{group.task}, {group.split} split" if several else "",
         of=of,
         title=title,
-        best=facts.best_words(of),
+        best=sentences.best_words(of),
         best_value=facts.percent_of(of, best.mean),
         best_margin="" if margin is None else f"{100 * margin:.1f}" if share else f"{margin:.3f}",
         guess=guess,
         names=list(group.fields),
         lines=facts.lines(of),
-        sentences=_said([facts.tied(of), facts.verdict(of), facts.duel_words(of), facts.held_out_words(of)]),
-        warning=facts.warning(of),
-        command=facts.confirm_command(of),
-        needed=facts.needed_words(of),
+        sentences=_said([sentences.tied(of), sentences.verdict(of), sentences.duel_words(of), sentences.held_out_words(of)]),
+        warning=sentences.warning(of),
+        command=sentences.confirm_command(of),
+        needed=sentences.needed_words(of),
         curves=curves,
         heat_maps=heat_maps,
         left_out=len(of.surfaces) - len(heat_maps),

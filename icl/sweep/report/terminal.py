@@ -11,7 +11,7 @@ from rich.table import Table
 
 from icl.sweep.analysis import Analysis
 from icl.sweep.plan import Plan
-from icl.sweep.report import facts
+from icl.sweep.report import facts, sentences
 from icl.sweep.results import Results
 from icl.sweep.settings import varying, word
 
@@ -58,12 +58,12 @@ def _print_group(console: Console, of: Analysis) -> None:
     console.print(_table(of))
     if len(group.rows) > MOST_LINES:
         console.print(f"… {len(group.rows) - MOST_LINES} more, and the worst; all are in the report", style="dim")
-    for sentence in (facts.tied(of), facts.verdict(of), facts.held_out_words(of)):
+    for sentence in (sentences.tied(of), sentences.verdict(of), sentences.held_out_words(of)):
         if sentence:
             console.print(sentence, markup=False, soft_wrap=True)
-    if warning := facts.warning(of):
+    if warning := sentences.warning(of):
         console.print(warning, markup=False, style="yellow", soft_wrap=True)
-        if command := facts.confirm_command(of):
+        if command := sentences.confirm_command(of):
             console.print(f"  {command}", markup=False, soft_wrap=True)
     if of.transductive:
         console.print("* transductive: sees all queries of the draw at once", style="dim")
