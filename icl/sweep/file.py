@@ -63,11 +63,14 @@ class Sweep:
     """All different, in the file's order, each with one calibration."""
     repeated: int
     """Cells that the file says more than once."""
+    text: str
+    """The file itself."""
 
 
 def read_sweep(path: Path) -> Sweep:
     """The cells of a sweep file. Raises IclError, `FILE:LINE: …`, for an unknown field, a wrong type, a cell that no run can be."""
-    root, values = parse(path, read_text(path, WHAT), WHAT)
+    text = read_text(path, WHAT)
+    root, values = parse(path, text, WHAT)
     try:
         file = _File.model_validate(values)
         base = _settings(file.model_extra or {}, ())
@@ -86,7 +89,7 @@ def read_sweep(path: Path) -> Sweep:
     except _Wrong as error:
         raise _at(path, root, error.place, str(error)) from None
     different = tuple(dict.fromkeys(cells))
-    return Sweep(file.name or _name_of(path), file.metric, different, len(cells) - len(different))
+    return Sweep(file.name or _name_of(path), file.metric, different, len(cells) - len(different), text)
 
 
 class _Wrong(Exception):

@@ -58,7 +58,7 @@ def test_cells_are_ordinary_runs_found_again_and_the_model_is_loaded_once(
         run = evaluate(replace(row.cell, calibration=("none", "batch")), out=tmp_path / "runs")
         assert run.dir == row.runs[0].dir
         assert run.summary["metrics"][row.cell.calibration[0]]["accuracy"]["mean"] == pytest.approx(row.mean)
-    assert {path.name for path in results.dir.iterdir()} == {"report.html", "report.md", "sweep.json"}
+    assert {path.name for path in results.dir.iterdir()} == {"report.html", "report.md", "sweep.json", "sweep.yaml"}
     assert json.loads((results.dir / "sweep.json").read_text()) == json.loads(json.dumps(as_json((results, groups))))
 
     again, _ = sweep(asked, out=tmp_path / "runs")

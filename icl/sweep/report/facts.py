@@ -170,7 +170,7 @@ def _all_of(rows: Sequence[Row], names: Sequence[str]) -> str:
 
 def fixed(results: Results) -> Pairs:
     """What all cells have."""
-    spec = results.plan.sweep.cells[0]
+    spec = results.plan.filled[results.plan.sweep.cells[0]]
     seeds = sorted({cell.seed for cell in results.plan.sweep.cells})
     names = ("task", "model", "template", "selector", "order", "labels", "shots", "calibration", "episodes", "queries", "split", "pool")
     pairs = [(name, word(name, getattr(spec, name))) for name in names if name not in results.fields]

@@ -1,4 +1,4 @@
-"""`report.html`, `report.md` and `sweep.json` of a sweep: a view of its finished runs."""
+"""`report.html`, `report.md` and `sweep.json` of a sweep, beside its file: a view of its finished runs."""
 
 from __future__ import annotations
 
@@ -59,10 +59,12 @@ class Page:
     parts: list[Part]
     failures: list[tuple[str, str]]
     cost: Pairs
+    file: str
+    """The sweep file's text."""
 
 
 def write_report(results: Results) -> list[Analysis]:
-    """Writes the three files, and returns the statistics that they show."""
+    """Writes the files, and returns the statistics that they show."""
     groups = [analyse(group) for group in results.groups]
     parts = [_part(of, i, several=len(groups) > 1) for i, of in enumerate(groups)]
     page = Page(
@@ -74,11 +76,13 @@ def write_report(results: Results) -> list[Analysis]:
         parts=parts,
         failures=facts.failures(results),
         cost=facts.cost_pairs(results),
+        file=results.plan.sweep.text,
     )
     text = render("sweep.html.jinja", specs([figure for part in parts for figure in (*part.curves, *part.heat_maps)]), page, HERE)
     with writing(results.dir):
         results.dir.mkdir(parents=True, exist_ok=True)
         (results.dir / "report.html").write_text(text, encoding="utf-8", newline="\n")
+        (results.dir / "sweep.yaml").write_text(results.plan.sweep.text, encoding="utf-8", newline="\n")
         (results.dir / "report.md").write_text(markdown(results, groups), encoding="utf-8", newline="\n")
     write_json(results.dir / "sweep.json", to_json(results, groups))
     return groups

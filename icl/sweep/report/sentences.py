@@ -44,9 +44,9 @@ def tied(of: Analysis) -> str:
     equal = sum(contrast.mean == 0 for contrast in others)
     also = f" ({equal} {'has' if equal == 1 else 'have'} the same value)" if equal else ""
     if same == len(others):
-        return f"None of the other cells can be told from it{also}; the least adjusted p is {_least(others)}."
+        return f"None of the other cells can be told from the best{also}; the least adjusted p is {_least(others)}."
     told = "All" if same == 0 else f"{len(others) - same} of"
-    return f"{told} the {len(others)} other cells are behind it by more than luck explains (adjusted p < 0.05)."
+    return f"{told} the {len(others)} other cells are behind the best by more than luck explains (adjusted p < 0.05)."
 
 
 def _least(contrasts: Sequence[Contrast]) -> str:
