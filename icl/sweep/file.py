@@ -20,7 +20,8 @@ from tasks.cardfile import locate
 from tasks.cardyaml import parse, read_text
 from tasks.errors import IclError, shorten, unknown_name
 
-MOST_CELLS = 5_000
+MOST_CELLS = 2_000
+"""Two million pairs of rows."""
 FIELDS = tuple(f.name for f in fields(RunSpec))
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,59}")
 WHAT = "a sweep file"

@@ -36,7 +36,6 @@ class AllPairs:
         self.values = np.asarray(values, dtype=np.float64)
         rows, self.draws = self.values.shape
         self.a, self.b = np.triu_indices(rows, 1)
-        self._place = {pair: i for i, pair in enumerate(zip(self.a.tolist(), self.b.tolist(), strict=True))}
         self._adjusted = holm(_p_values(self.values[self.a] - self.values[self.b])) if self.draws > 1 and rows > 1 else None
 
     @property
@@ -51,7 +50,11 @@ class AllPairs:
         if self._adjusted is None:
             return Contrast(mean, None, None)
         half = least_t(self.count, self.draws) * float(difference.std(ddof=1)) / self.draws**0.5
-        return Contrast(mean, (mean - half, mean + half), self._adjusted[self._place[min(a, b), max(a, b)]])
+        return Contrast(mean, (mean - half, mean + half), self._adjusted[self._place(min(a, b), max(a, b))])
+
+    def _place(self, a: int, b: int) -> int:
+        """Of the pair a < b in the order of `triu_indices`."""
+        return a * len(self.values) - a * (a + 1) // 2 + b - a - 1
 
 
 def _p_values(differences: Array) -> list[float]:

@@ -70,7 +70,7 @@ MISTAKES = {
     "task: t\ncells: [{labels: tru}]": "unknown labels 'tru': did you mean true?",
     "task: t\nname: a/b": "name must be letters, digits, '_', '.' and '-', at most 60, but is 'a/b'",
     "- a": "s.yaml:1: a sweep file must be a mapping",
-    "task: t\ngrid: {seed: [" + ", ".join(map(str, range(80))) + "], shots: [" + ", ".join(map(str, range(80))) + "]}": "at most 5,000 cells, but this one has 6,400",
+    "task: t\ngrid: {seed: [" + ", ".join(map(str, range(80))) + "], shots: [" + ", ".join(map(str, range(80))) + "]}": "at most 2,000 cells, but this one has 6,400",
 }  # fmt: skip
 
 
