@@ -20,6 +20,7 @@ from icl.runs.store import free_directory, read_spec
 from icl.runs.tables import join_tables, read_table
 from icl.sections import sections_of
 from icl.session import Session
+from icl.shared import Shared
 from icl.spec import RunSpec
 from tasks import IclError
 
@@ -32,19 +33,21 @@ def evaluate(
     episodes: str | Path | None = None,
     fresh: bool = False,
     events: Events | None = None,
+    shared: Shared | None = None,
 ) -> Run:
     """Evaluates a model on a task from examples in its prompt, and returns the finished run.
 
     `out` is the directory of runs; `data_dir` a local mirror of hub data; `episodes` an episodes file to use instead of drawing.
+    `shared` keeps tasks and a model in memory from one evaluation to the next.
     A finished run of the same spec is returned as it is, unless `fresh`. Raises IclError for every mistake of the user's before
     anything is written.
     """
-    events = events or Quiet()
+    events, shared = events or Quiet(), shared or Shared()
     clock = Clock()
     with clock.phase("prepare"):
-        prepared = prepare(spec, Path(data_dir) if data_dir else None, Path(episodes) if episodes else None, events)
+        prepared = prepare(spec, Path(data_dir) if data_dir else None, Path(episodes) if episodes else None, events, shared)
     crew = crew_for(prepared.resolved.spec.device)
-    first = Path(out) / f"{prepared.task.name}-{prepared.resolved.hash()[:10]}"
+    first = Path(out) / run_name(prepared)
     finished = crew.agree(lambda: is_finished(first))
     if finished and not fresh:
         events.note(f"run {first.name} is finished already; --fresh makes another")
@@ -52,7 +55,12 @@ def evaluate(
             Draft(first).tidy()
         return Run(first)
     directory = crew.agree(lambda: free_directory(first)) if fresh else first
-    return _make(prepared, Draft(directory), clock, events, crew, fresh=fresh)
+    return _make(prepared, Draft(directory), clock, events, crew, fresh=fresh, shared=shared)
+
+
+def run_name(prepared: Prepared) -> str:
+    """Of the run's directory: the task and the beginning of the spec's hash."""
+    return f"{prepared.task.name}-{prepared.resolved.hash()[:10]}"
 
 
 def resume(directory: Path, *, data_dir: Path | None = None, events: Events | None = None) -> Run:
@@ -70,13 +78,13 @@ def resume(directory: Path, *, data_dir: Path | None = None, events: Events | No
     return _make(prepared, draft, Clock(), events or Quiet(), crew, fresh=draft.is_fresh())
 
 
-def _make(prepared: Prepared, draft: Draft, clock: Clock, events: Events, crew: Crew, *, fresh: bool) -> Run:
+def _make(prepared: Prepared, draft: Draft, clock: Clock, events: Events, crew: Crew, *, fresh: bool, shared: Shared | None = None) -> Run:
     """Scores what is not scored yet and finishes the run."""
     try:
         with draft.locked() if crew.leads else nullcontext():
             if crew.agree(lambda: is_finished(draft.dir)):  # by another process, between our look and our lock
                 return Run(draft.dir)
-            _score(prepared, draft, clock, events, crew, fresh=fresh)
+            _score(prepared, draft, clock, events, crew, fresh=fresh, shared=shared)
             crew.wait()
             if crew.leads:
                 _finish(prepared, draft, events)
@@ -88,7 +96,7 @@ def _make(prepared: Prepared, draft: Draft, clock: Clock, events: Events, crew: 
         raise KeyboardInterrupt(f"what is finished is kept in {draft.dir}; 'icl runs resume {draft.dir}' continues") from error
 
 
-def _score(prepared: Prepared, draft: Draft, clock: Clock, events: Events, crew: Crew, *, fresh: bool) -> None:
+def _score(prepared: Prepared, draft: Draft, clock: Clock, events: Events, crew: Crew, *, fresh: bool, shared: Shared | None) -> None:
     """Every section of this process that is not finished yet, committed one by one."""
     every = sections_of(prepared)
     begun = crew.agree(draft.partial.is_dir)
@@ -101,7 +109,7 @@ def _score(prepared: Prepared, draft: Draft, clock: Clock, events: Events, crew:
     assert spec.batch_tokens is not None
     events.phase("load")
     batch_tokens = min(spec.batch_tokens, draft.batch_tokens() or spec.batch_tokens)
-    session = Session(prepared, clock, device=crew.device(spec.device), batch_tokens=batch_tokens, fresh=fresh)
+    session = Session(prepared, clock, device=crew.device(spec.device), batch_tokens=batch_tokens, fresh=fresh, shared=shared)
     said = 0
     events.start(len(every), len(every) - len(waiting))
     for section, items in session.planned(waiting):

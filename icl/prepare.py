@@ -19,6 +19,7 @@ from icl.ordering import check_order, make_order
 from icl.selection import check_selector, make_selector
 from icl.selection.types import Means, embedder_of
 from icl.sentences import check_installed
+from icl.shared import Shared
 from icl.spec import ResolvedSpec, RunSpec
 from prompts import Template, check_fit, load_template
 from tasks import Episode, Example, IclError, Task
@@ -26,6 +27,8 @@ from tasks.episodefile import episodes_sha256, read_episodes
 from tasks.episodes import resolve, sample_episodes
 from tasks.load import load_task
 from tasks.types import LETTERS
+
+Pairs = tuple[tuple[Sequence[Example], list[Example]], ...]
 
 DEFAULT_CALIBRATIONS = ("none", "contextual", "domain-context", "batch")
 
@@ -39,7 +42,7 @@ class Prepared:
     template: Template
     source: ModelSource
     episodes: tuple[Episode, ...]
-    pairs: tuple[tuple[Sequence[Example], list[Example]], ...]
+    pairs: Pairs
     """Support pool and queries of each episode."""
     labels: tuple[str, ...]
     """Labels of the candidates when they are the same for every query, else empty."""
@@ -47,8 +50,9 @@ class Prepared:
     """Whether the episodes were drawn as the spec says, and not handed over in a file."""
 
 
-def prepare(spec: RunSpec, data_dir: Path | None, episodes_file: Path | None, events: Events) -> Prepared:
+def prepare(spec: RunSpec, data_dir: Path | None, episodes_file: Path | None, events: Events, shared: Shared | None = None) -> Prepared:
     """Looks up every name, draws the episodes, fills in every default. Writes nothing but the caches of data and models."""
+    shared = shared or Shared()
     check_selector(spec.selector, spec.shots)
     check_order(spec.order)
     for name in spec.calibration:
@@ -56,7 +60,7 @@ def prepare(spec: RunSpec, data_dir: Path | None, episodes_file: Path | None, ev
     events.phase("data")
     if spec.template:
         load_template(spec.template)  # a wrong name is said before data is fetched
-    task = load_task(spec.task, data_dir)
+    task = task_of(spec, data_dir, shared)
     for remark in task.remarks:
         events.note(f"task '{task.name}': {remark}")
     template = load_template(spec.template or task.default_template)
@@ -66,19 +70,18 @@ def prepare(spec: RunSpec, data_dir: Path | None, episodes_file: Path | None, ev
     if episodes_file:
         episodes = read_episodes(episodes_file)
         spec = as_the_file_says(spec, episodes)
+        pairs = resolved_pairs(task, episodes)
     else:
-        split = spec.split or task.evaluated_split()
-        queries: int | str = "all" if spec.queries is None else spec.queries
-        episodes = sample_episodes(task, n=spec.episodes, queries=queries, split=split, pool=spec.pool, seed=spec.seed)
-        spec = replace(spec, split=split)
-    pairs = tuple(resolve(episode, task) for episode in episodes)
+        spec = replace(spec, split=spec.split or task.evaluated_split())
+        drawn = (spec.episodes, spec.queries, spec.split, spec.pool, spec.seed)
+        episodes, pairs = shared.once(("episodes", task.name, task.fingerprint, *drawn), lambda: draw(task, spec))
     labels = fixed_candidates(task, template, pairs)
     calibration = applicable_calibrations(spec, task, template, fixed=bool(labels))
     check_candidates(calibration, spec.normalise, task, pairs)
     events.phase("model")
     device = resolve_device(spec.device)
     dtype = resolve_dtype(spec.dtype, device)
-    source = resolve_model(spec.model, trust_remote_code=spec.trust_remote_code, allow_pickle=spec.allow_pickle)
+    source = source_of(spec, shared)
     spec = replace(
         spec,
         template=spec.template or task.default_template,
@@ -92,6 +95,29 @@ def prepare(spec: RunSpec, data_dir: Path | None, episodes_file: Path | None, ev
         spec, task.fingerprint, source.fingerprint, template.sha256, episodes_sha256(episodes), embedder.fingerprint if embedder else ""
     )
     return Prepared(resolved, task, template, source, tuple(episodes), pairs, labels, drawn=episodes_file is None)
+
+
+def task_of(spec: RunSpec, data_dir: Path | None, shared: Shared) -> Task:
+    """The task with its data."""
+    return shared.once(("task", spec.task, data_dir), lambda: load_task(spec.task, data_dir))
+
+
+def source_of(spec: RunSpec, shared: Shared) -> ModelSource:
+    """The model on disk."""
+    asked = (spec.model, spec.trust_remote_code, spec.allow_pickle)
+    return shared.once(("model", *asked), lambda: resolve_model(asked[0], trust_remote_code=asked[1], allow_pickle=asked[2]))
+
+
+def draw(task: Task, spec: RunSpec) -> tuple[list[Episode], Pairs]:
+    """The episodes that a spec with its split filled in says, with their support and queries."""
+    queries: int | str = "all" if spec.queries is None else spec.queries
+    episodes = sample_episodes(task, n=spec.episodes, queries=queries, split=spec.split, pool=spec.pool, seed=spec.seed)
+    return episodes, resolved_pairs(task, episodes)
+
+
+def resolved_pairs(task: Task, episodes: Sequence[Episode]) -> Pairs:
+    """Support pool and queries of each episode."""
+    return tuple(resolve(episode, task) for episode in episodes)
 
 
 def as_the_file_says(spec: RunSpec, episodes: Sequence[Episode]) -> RunSpec:

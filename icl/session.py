@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from icl.ablation import written_as
 from icl.calibration import get_calibrator
@@ -19,6 +19,7 @@ from icl.engine.types import Engine, Progress, Work
 from icl.environment import describe
 from icl.judge import PromptJudge
 from icl.models import load_model
+from icl.models.load import LoadedModel
 from icl.ordering import make_order
 from icl.plan import Item, Part, Planner
 from icl.prepare import Prepared, embedder_source
@@ -28,9 +29,13 @@ from icl.sections import Section
 from icl.selection import Chooser, Means, make_selector
 from icl.selection.types import Embed
 from icl.sentences import SentenceEmbedder
+from icl.shared import Shared
 from prompts import PromptBuilder
 from prompts.chat import chat_renderer
 from tasks.types import with_labels
+
+if TYPE_CHECKING:
+    from icl.engine.hf import HFEngine
 
 FREE_PARTS: tuple[Part, ...] = ("content_free", "domain", "premise")
 
@@ -38,14 +43,12 @@ FREE_PARTS: tuple[Part, ...] = ("content_free", "domain", "premise")
 class Session:
     """Plans and scores sections. The first one that it scores carries what preparing and loading cost."""
 
-    def __init__(self, prepared: Prepared, clock: Clock, *, device: str, batch_tokens: int, fresh: bool) -> None:
-        from icl.engine.hf import HFEngine
-
-        spec = prepared.resolved.spec
+    def __init__(
+        self, prepared: Prepared, clock: Clock, *, device: str, batch_tokens: int, fresh: bool, shared: Shared | None = None
+    ) -> None:
         keep_freed_memory()
         with clock.phase("load"):
-            self.loaded = load_model(prepared.source, spec.dtype, device, spec.device_map)
-            self.inner = HFEngine(self.loaded.model, self.loaded.tokenizer, batch_tokens)
+            self.loaded, self.inner = in_memory(prepared, device, batch_tokens, shared or Shared())
         self.prepared, self.clock, self.device = prepared, clock, device
         self.environment = environment_of(prepared, self.inner, device)
         identity = identity_of(prepared, self.inner, self.environment)
@@ -59,7 +62,7 @@ class Session:
         )
         self.planner = planner_of(prepared, self.engine, embed, self.loaded.context_window, self.loaded.tokenizer)
         self._choosers: dict[Any, Chooser] = {}
-        self._counted = (Work(), dict[str, float]())
+        self._counted = (replace(self.inner.work), dict[str, float]())
         """Work and seconds that have been charged to a section so far."""
 
     def planned(self, sections: Sequence[Section]) -> Iterator[tuple[Section, list[Item]]]:
@@ -106,6 +109,19 @@ class Session:
             "seconds": seconds,
             "peak_memory_bytes": peak_memory_bytes(self.device),
         }
+
+
+def in_memory(prepared: Prepared, device: str, batch_tokens: int, shared: Shared) -> tuple[LoadedModel, HFEngine]:
+    """The model and its engine; what is in memory from the evaluation before is used again."""
+    from icl.engine.hf import HFEngine
+
+    source, spec = prepared.source, prepared.resolved.spec
+
+    def make() -> tuple[LoadedModel, HFEngine]:
+        loaded = load_model(source, spec.dtype, device, spec.device_map)
+        return loaded, HFEngine(loaded.model, loaded.tokenizer, batch_tokens)
+
+    return shared.model((source, spec.dtype, device, spec.device_map, batch_tokens), make)
 
 
 def identity_of(prepared: Prepared, engine: Any, environment: dict[str, Any]) -> Identity:

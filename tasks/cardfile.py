@@ -63,7 +63,7 @@ def _complaint(root: yaml.MappingNode, found: Any) -> str:
     loc = found["loc"]
     if found["type"] == "value_error":  # a rule between keys: its sentence begins with the key that is to blame
         loc = (*loc, str(found["ctx"]["error"]).split(" ")[0].rstrip(":"))
-    line, key = _locate(root, loc)
+    line, key = locate(root, loc)
     return f"{line}: {_say(found, key)}"
 
 
@@ -112,7 +112,7 @@ def _known_keys(loc: Sequence[int | str]) -> list[str]:
     return [*names, "from", "part"] if model is SplitUse else names
 
 
-def _locate(root: yaml.MappingNode, loc: Sequence[int | str]) -> tuple[int, str]:
+def locate(root: yaml.MappingNode, loc: Sequence[int | str]) -> tuple[int, str]:
     """Line of the deepest node that the location reaches, and the name of its key. Parts that are no key (a union's tag) are skipped."""
     node: yaml.Node = root
     line, key = root.start_mark.line + 1, ""

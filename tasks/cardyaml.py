@@ -16,12 +16,14 @@ from tasks.errors import IclError, shorten
 
 MAX_BYTES = 200_000
 MAX_DEPTH = 20
+CARD = "a task card"
+"""What a file is called in messages, unless whoever reads it says otherwise."""
 TEXTS = ("labels", "label_aliases")
 """Keys of a card below which a number stands for what is written: 1.10 must not become 1.1."""
 
 
-def read_text(path: Path) -> str:
-    """The file's text, at most MAX_BYTES of UTF-8."""
+def read_text(path: Path, what: str = CARD) -> str:
+    """The file's text, at most MAX_BYTES of UTF-8. `what` it is, for messages."""
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
@@ -30,16 +32,16 @@ def read_text(path: Path) -> str:
     except OSError as error:
         raise IclError(f"{path}: cannot be read ({error.strerror})") from error
     if len(data) > MAX_BYTES:
-        raise IclError(f"{path}: a task card must be at most {MAX_BYTES} bytes; put the data into a file beside it")
+        raise IclError(f"{path}: {what} must be at most {MAX_BYTES} bytes; put the data into a file beside it")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         byte = f"byte 0x{data[error.start]:02x}"
-        raise IclError(f"{path}:{line}: a task card must be UTF-8, but {byte} is not; save the file as UTF-8") from None
+        raise IclError(f"{path}:{line}: {what} must be UTF-8, but {byte} is not; save the file as UTF-8") from None
 
 
-def parse(path: Path, text: str) -> tuple[yaml.MappingNode, dict[str, Any]]:
+def parse(path: Path, text: str, what: str = CARD) -> tuple[yaml.MappingNode, dict[str, Any]]:
     """The node tree, for line numbers, and its plain values. Raises IclError for what is no YAML or no mapping."""
     try:
         loader = _Loader(text)
@@ -51,7 +53,7 @@ def parse(path: Path, text: str) -> tuple[yaml.MappingNode, dict[str, Any]]:
             _check_scalars(loader, key.value, value)
         values: dict[str, Any] = loader.construct_document(root)
     except _Refused as error:
-        raise IclError(f"{path}:{error.line}: {error}") from None
+        raise IclError(f"{path}:{error.line}: {str(error).replace(CARD, what)}") from None
     except yaml.YAMLError as error:
         raise _syntax_error(path, text, error) from None
     return root, values

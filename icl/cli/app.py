@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from icl.cli import cache, compare, evaluate, models, prompts, runs, tasks
+from icl.cli import cache, compare, evaluate, models, prompts, runs, sweep, tasks
 
 
 class Interrupted(Exception):
@@ -35,6 +35,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command("evaluate")(evaluate.command)
+app.command("sweep")(sweep.command)
 app.command("compare")(compare.command)
 app.add_typer(runs.app, name="runs")
 app.add_typer(models.app, name="models")

@@ -55,7 +55,7 @@ def strip(
     if guess is not None:
         line = alt.Chart(alt.InlineData(values=[{"guess": guess}])).mark_rule(style="reference")
         layers.insert(0, line.encode(x=x("guess"), tooltip=alt.Tooltip("guess:Q", title="guessing", format=".3f")))
-    return _spec(alt.layer(*layers), height=ROW * len(groups))
+    return spec_of(alt.layer(*layers), height=ROW * len(groups))
 
 
 def confusion(cells: Rows, labels: Sequence[str]) -> Spec:
@@ -73,7 +73,7 @@ def confusion(cells: Rows, labels: Sequence[str]) -> Spec:
         text = base.encode(text="count:Q")
         layers.append(text.transform_filter("datum.share <= 0.55").mark_text(style="count"))
         layers.append(text.transform_filter("datum.share > 0.55").mark_text(style="count-strong"))
-    return _spec(alt.layer(*layers), height=(18 if small else 46 if len(labels) > 4 else 62) * len(labels))
+    return spec_of(alt.layer(*layers), height=(18 if small else 46 if len(labels) > 4 else 62) * len(labels))
 
 
 def reliability(bins: Rows) -> Spec:
@@ -90,7 +90,7 @@ def reliability(bins: Rows) -> Spec:
     bars = base.mark_rect(style="quiet").encode(x=x, x2=x2, y=y, y2=floor, tooltip=tips)
     curve = base.encode(x="confidence:Q", y="accuracy:Q", tooltip=tips)
     layers = (bars, diagonal, curve.mark_line(strokeWidth=1.5), curve.mark_point(filled=True, size=60, opacity=1))
-    return _spec(alt.layer(*layers), height=210)
+    return spec_of(alt.layer(*layers), height=210)
 
 
 def label_shares(shares: Rows, labels: Sequence[str], calibrations: Sequence[str]) -> Spec:
@@ -108,7 +108,7 @@ def label_shares(shares: Rows, labels: Sequence[str], calibrations: Sequence[str
     base = alt.Chart(alt.InlineData(values=shares)).encode(y=y, yOffset=row, tooltip=tips)
     bars = base.mark_bar(style="quiet").encode(x=x["true"])
     points = base.mark_point(filled=True, size=70, opacity=1).encode(x=x["predicted"], color=colour)
-    return _spec(alt.layer(bars, points), height=max(24, 13 * len(order)) * len(labels))
+    return spec_of(alt.layer(bars, points), height=max(24, 13 * len(order)) * len(labels))
 
 
 def _domain(values: Sequence[float], limits: tuple[float, float]) -> list[float]:
@@ -118,9 +118,10 @@ def _domain(values: Sequence[float], limits: tuple[float, float]) -> list[float]
     return [max(low - pad, limits[0]), min(high + pad, limits[1])]
 
 
-def _spec(chart: Any, height: int) -> Spec:
+def spec_of(chart: Any, height: int) -> Spec:
     """The spec without what only an editor needs; `null` where Altair says so."""
-    spec: Spec = chart.properties(width="container", height=height).to_dict()
+    # Altair checked every part when it was made; checking the whole against the schema again takes a third of a report's time.
+    spec: Spec = chart.properties(width="container", height=height).to_dict(validate=False)
     for name in ("$schema", "config"):  # the schema is an address; Altair's default config fixes sizes that the theme decides
         spec.pop(name, None)
     return spec

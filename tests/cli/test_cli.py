@@ -30,7 +30,7 @@ def command(*arguments: str, cwd: Path, **environment: str) -> subprocess.Comple
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["evaluate", "--help"], ["runs", "--help"], ["compare", "--help"], ["prompts", "--help"]]
+    "arguments", [["--help"], ["evaluate", "--help"], ["runs", "--help"], ["compare", "--help"], ["prompts", "--help"], ["sweep", "--help"]]
 )
 def test_help_imports_nothing_heavy(arguments: list[str], tmp_path: Path) -> None:
     code = (

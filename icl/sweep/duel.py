@@ -1,0 +1,47 @@
+"""The best row against the worst on the queries of one draw: McNemar's exact test.
+
+Within one draw only, the first: queries of several draws are not independent pairs, and a draw picked for its difference would be one more
+choice. Since the pair was picked, its p-value is multiplied by the number of pairs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from icl.intervals import mcnemar
+from icl.results import episode_scores, outcome
+from icl.sweep.results import Group, Row
+
+
+@dataclass(frozen=True)
+class Duel:
+    """Two rows on the same queries."""
+
+    episode: str
+    queries: int
+    only_best: int
+    """Queries that the best row alone gets right."""
+    only_worst: int
+    p_adjusted: float
+    """Bonferroni over all pairs that could have been picked."""
+
+
+def duel(group: Group, pairs: int) -> Duel | None:
+    """The first draw of the best and the worst row; None where rows are not compared by accuracy, or there is one row."""
+    if group.metric != "accuracy" or len(group.rows) < 2:
+        return None
+    seed, episode, _ = group.draws[0]
+    best, worst = (_correct(row, seed, episode) for row in (group.rows[0], group.rows[-1]))
+    ids = sorted(best)
+    test = mcnemar([best[id] for id in ids], [worst[id] for id in ids])
+    return Duel(episode, len(ids), test.only_a, test.only_b, min(1.0, test.p_value * pairs))
+
+
+def _correct(row: Row, seed: int, episode: str) -> dict[str, bool]:
+    """Query → whether it is answered correctly in that draw."""
+    run = row.runs[row.seeds.index(seed)]
+    spec = run.resolved.spec
+    predictions, free = ([r for r in run.table(name) if r["episode"] == episode] for name in ("predictions", "content_free"))
+    (scores,) = episode_scores(predictions, free, run.facts["labels"], spec.normalise)
+    answered = outcome(scores, row.spec.calibration[0])
+    return dict(zip(answered.query_ids, (bool(value) for value in answered.correct), strict=True))
