@@ -131,8 +131,8 @@ def _finish(prepared: Prepared, draft: Draft, events: Events) -> None:
     spent = Clock()
     with spent.phase("metrics"):
         join_tables([draft.partial / name for name in names], draft.dir)
-        predictions, free = read_table(draft.dir, "predictions"), read_table(draft.dir, "content_free")
-        metrics = metrics_json(metrics_of(predictions, free, prepared.labels, spec.calibration, spec.normalise))
+        predictions, free, near = (read_table(draft.dir, name) for name in ("predictions", "content_free", "neighbours"))
+        metrics = metrics_json(metrics_of(predictions, free, prepared.labels, spec.calibration, spec.normalise, near))
     cost = add_costs([*draft.costs(names), {"seconds": spent.seconds}])
     write_json(draft.dir / "cost.json", cost)
     summary = {"spec_sha256": prepared.resolved.hash(), "metrics": metrics}

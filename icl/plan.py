@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from icl.ablation import shown_as
+from icl.anchors import labelled, unlabelled
 from icl.encode import Encoder
 from icl.engine.types import ScoreRequest
 from icl.ordering import Order, Pool
@@ -20,7 +21,11 @@ from icl.tokenise import tokenise, tokenise_open
 from prompts import Candidate, Prompt, PromptBuilder
 from tasks import Episode, Example, IclError, Query, Task, keyed_rng
 
-Part = Literal["query", "content_free", "domain", "premise"]
+Part = Literal["query", "content_free", "domain", "premise", "estimation", "anchor"]
+"""What an item is for. Anchors are read up to the answer, all others are scored."""
+
+Asked = tuple[Part, Query, Example | None]
+"""What a context is asked besides its queries; with the example, where its label is known."""
 
 CONTENT_FREE = ("N/A", "[MASK]", "")
 """The content-free inputs of Zhao et al. 2021, section 5."""
@@ -45,7 +50,7 @@ class Item:
     """For generation."""
     open_ids: list[int]
     example: Example | None
-    """With the answer; None for content-free items."""
+    """With the answer, of queries and anchors."""
     dropped: int
     """Demonstrations dropped to fit the context window."""
     shown: tuple[str, ...] = ()
@@ -83,8 +88,8 @@ class Planner:
     ) -> Iterator[Item]:
         """These queries in their order; what calibrations need of a context follows it.
 
-        A context that all queries of the episode share is asked once, in the `first` section, and belongs to nobody. Queries that had
-        to drop demonstrations have contexts of their own.
+        A context that all queries of the episode share is asked once, in the `first` section, and belongs to nobody; its anchors are
+        in every section. Queries that had to drop demonstrations have contexts of their own.
         """
         if embed := self.embed:
             embed([text_of(example.query()) for example in queries])  # all at once, not one by one below
@@ -106,8 +111,8 @@ class Planner:
         for example in queries:
             if dropped.get(example.id):
                 yield from _owned(free[dropped[example.id]], example.id)
-        if shared is not None and first and all(self._length(item) <= self.window for item in free[0]):
-            yield from free[0]
+        if shared is not None and all(self._length(item) <= self.window for item in free[0]):
+            yield from (item for item in free[0] if first or item.part == "anchor")
 
     def _demonstrations(self, episode: Episode, chooser: Chooser, support: Sequence[Example], query: Query | None) -> list[Example]:
         """What stands before this query, or before all queries of the episode. A selection that does not look at queries is one for all."""
@@ -130,8 +135,8 @@ class Planner:
         for dropped in range(len(shown) + 1):
             kept = shown[dropped:]
             if dropped not in free:
-                asked = self._free_queries(episode, support, query)
-                free[dropped] = [self._item(episode, part, of, kept, None, dropped) for part, of in asked]
+                asked = [*self._free_queries(episode, support, query), *self._pool_queries(episode, support, shown)]
+                free[dropped] = [self._item(episode, part, of, kept, known, dropped) for part, of, known in asked]
             item = self._item(episode, "query", query, kept, example, dropped)
             own = [self._item(episode, "premise", premise(query), kept, None, dropped)] if self._has_own_premise(query) else []
             longest = max([item, *free[dropped], *own], key=self._length)
@@ -143,17 +148,27 @@ class Planner:
         advice = "; use fewer --shots, or --overflow drop to leave out whole demonstrations" if kept else ""
         raise IclError(f"a prompt must fit the context window, but {where} takes {self._length(longest)} tokens of {self.window}{advice}")
 
-    def _free_queries(self, episode: Episode, support: Sequence[Example], like: Query) -> Iterator[tuple[Part, Query]]:
+    def _free_queries(self, episode: Episode, support: Sequence[Example], like: Query) -> Iterator[Asked]:
         if "content_free" in self.parts:
             for number, text in enumerate(CONTENT_FREE):
-                yield "content_free", blank(like, f"content-free:{number}", [text])
+                yield "content_free", blank(like, f"content-free:{number}", [text]), None
         if "domain" in self.parts:
             for number, words in enumerate(domain_texts(support, self.spec.seed, episode.id, like)):
                 choices = tuple(next(iter(words.values())) for _ in like.choices)
-                yield "domain", Query(f"domain:{number}", words, choices)
-
+                yield "domain", Query(f"domain:{number}", words, choices), None
         if "premise" in self.parts and not like.choices:
-            yield "premise", premise(like)
+            yield "premise", premise(like), None
+
+    def _pool_queries(self, episode: Episode, support: Sequence[Example], shown: Sequence[Example]) -> Iterator[Asked]:
+        """Examples of the pool in the query's place. Under a label ablation, anchors have the labels that they would show."""
+        labels, stand = episode.labels or self.task.labels, {example.id for example in shown}
+        if "estimation" in self.parts:
+            drawn = unlabelled(support, stand, labels, keyed_rng(self.spec.seed, "estimation", episode.id))
+            for number, example in enumerate(drawn):
+                yield "estimation", replace(example.query(), id=f"estimation:{number}"), None
+        if "anchor" in self.parts:
+            for example in labelled(support, stand, labels, keyed_rng(self.spec.seed, "anchors", episode.id)):
+                yield "anchor", example.query(), shown_as(example, self.spec.labels, labels, self.spec.seed, episode.id)
 
     def _has_own_premise(self, query: Query) -> bool:
         """Choices differ by query, and so does what they are worth before the question is read."""

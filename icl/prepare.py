@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icl.ablation import check_labels, written_as
-from icl.calibration import CALIBRATORS, get_calibrator
+from icl.calibration import CALIBRATORS, OF_LABELS, get_calibrator
 from icl.device import default_batch_tokens, resolve_device, resolve_dtype
 from icl.events import Events
 from icl.models import ModelSource, resolve_model
@@ -154,6 +154,11 @@ def applicable_calibrations(spec: RunSpec, task: Task, template: Template, *, fi
         return DEFAULT_CALIBRATIONS if fixed else ("none",)
     for name in spec.calibration:
         calibrator = get_calibrator(name)
+        if calibrator.needs in OF_LABELS and not task.labels:
+            raise IclError(
+                f"calibration '{name}' needs a task with a label set, but '{task.name}' is of kind {task.kind}; "
+                "use --calibration none or pmi"
+            )
         if not fixed and (calibrator.fixed_candidates or calibrator.needs in ("content_free", "domain")):
             raise IclError(
                 f"calibration '{name}' needs the same candidates for every query, but task '{task.name}' with template "

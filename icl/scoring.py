@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from icl.engine.types import Engine, Progress
 from icl.metrics import predict
+from icl.neighbours import neighbour_rows
 from icl.plan import Item
 from icl.runs.tables import Rows
 from icl.synonyms import by_label
@@ -17,8 +18,15 @@ from tasks import IclError, Task
 from tasks.types import LETTERS
 
 
-def score_section(episode: str, items: Sequence[Item], task: Task, engine: Engine, progress: Progress) -> dict[str, Rows]:
-    """Scores every candidate and writes every answer of a section. Raises IclError for a score that is not a finite number."""
+def score_section(
+    episode: str, items: Sequence[Item], task: Task, engine: Engine, progress: Progress, near: Sequence[str] = ()
+) -> dict[str, Rows]:
+    """Scores every candidate and writes every answer of a section; `near` names what queries and anchors are compared by.
+
+    Raises IclError for a score that is not a finite number.
+    """
+    near_rows = {"neighbours": neighbour_rows(episode, items, near, engine, progress)} if near else {}
+    items = [item for item in items if item.part != "anchor"]
     scores = engine.score([request for item in items for request in item.requests], progress)
     written: dict[str, str] = {}
     open_items = [item for item in items if item.open_prompt is not None]
@@ -36,7 +44,7 @@ def score_section(episode: str, items: Sequence[Item], task: Task, engine: Engin
             tables["prompts"].append(_prompt_row(episode, item))
         else:
             tables["content_free"].extend(_free_rows(episode, item, sums, spans))
-    return tables
+    return tables | near_rows
 
 
 def _summed(span: NDArray[np.float64], episode: str, item: Item) -> float:

@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 from icl.ablation import written_as
-from icl.calibration import get_calibrator
+from icl.calibration import Needs, get_calibrator
 from icl.cost import Clock, forward_flops, peak_memory_bytes
 from icl.device import keep_freed_memory
 from icl.embedder import Embedder
@@ -32,7 +32,15 @@ from prompts import PromptBuilder
 from prompts.chat import chat_renderer
 from tasks.types import with_labels
 
-FREE_PARTS: tuple[Part, ...] = ("content_free", "domain", "premise")
+PART_OF: dict[Needs, Part] = {
+    "content_free": "content_free",
+    "domain": "domain",
+    "premise": "premise",
+    "estimation": "estimation",
+    "divergence": "anchor",
+    "hidden": "anchor",
+}
+"""What a calibration reads → the items that it is made from."""
 
 
 class Session:
@@ -89,7 +97,8 @@ class Session:
     def score(self, section: Section, items: Sequence[Item], progress: Progress) -> tuple[dict[str, Rows], dict[str, Any]]:
         """The rows of a section's tables, and what it cost. Raises IclError for a score that is not a finite number."""
         episode = self.prepared.episodes[section.episode].id
-        tables = score_section(episode, items, self.prepared.task, self.engine, progress)
+        near = [of for of in needs_of(self.prepared) if PART_OF[of] == "anchor"]
+        tables = score_section(episode, items, self.prepared.task, self.engine, progress, near)
         return tables, self._cost()
 
     def _cost(self) -> dict[str, Any]:
@@ -106,6 +115,12 @@ class Session:
             "seconds": seconds,
             "peak_memory_bytes": peak_memory_bytes(self.device),
         }
+
+
+def needs_of(prepared: Prepared) -> list[Needs]:
+    """What the run's calibrations read, each once, in their order."""
+    needs = [get_calibrator(name).needs for name in prepared.resolved.spec.calibration]
+    return [of for of in dict.fromkeys(needs) if of]
 
 
 def identity_of(prepared: Prepared, engine: Any, environment: dict[str, Any]) -> Identity:
@@ -129,7 +144,6 @@ def planner_of(prepared: Prepared, engine: Engine, embed: Embed, window: int, to
 
     encoder = Encoder(tokenizer)
     means = Means(embed, PromptJudge(engine, encoder, builder, window))
-    needs = {get_calibrator(name).needs for name in spec.calibration}
     return Planner(
         spec=spec,
         task=prepared.task,
@@ -138,7 +152,7 @@ def planner_of(prepared: Prepared, engine: Engine, embed: Embed, window: int, to
         window=window,
         selector=make_selector(spec.selector, means),
         order=make_order(spec.order, means),
-        parts=frozenset(part for part in FREE_PARTS if part in needs),
+        parts=frozenset(PART_OF[of] for of in needs_of(prepared)),
         generate=prepared.task.kind == "generation",
     )
 

@@ -45,7 +45,8 @@ def command(
     calibration: Annotated[
         str,
         typer.Option(
-            help="Comma-separated: none, contextual, domain-context, batch, batch-log, pmi. [default: the first four, as far as they apply]"
+            help="Comma-separated: none, contextual, domain-context, batch, batch-log, pmi, prototypical, knn-prompting, hidden. "
+            "[default: the first four, as far as they apply]"
         ),
     ] = "",
     normalise: Annotated[str, typer.Option(help="Candidates' log-probabilities by length: none (sums), token or byte.")] = "none",

@@ -85,7 +85,8 @@ def build_page(run: Run, summary: Mapping[str, Any]) -> Page:
     """The view of a run."""
     metrics, environment, spec = summary["metrics"], run.environment, run.resolved.spec
     predictions, prompts = run.table("predictions"), run.table("prompts")
-    episodes = episode_scores(predictions, run.table("content_free"), environment["run"]["labels"], spec.normalise)
+    free, near = run.table("content_free"), run.table("neighbours")
+    episodes = episode_scores(predictions, free, environment["run"]["labels"], spec.normalise, near)
     choices = _choices(episodes, spec.calibration, metrics, predictions, prompts) if episodes else None
     names = list(dict.fromkeys(row["episode"] for row in predictions))
     main = [metric for metric in ("exact_match", "token_f1", "accuracy") if any(metric in of for of in metrics.values())]

@@ -60,7 +60,7 @@ class Run:
         return facts
 
     def table(self, name: str) -> Rows:
-        """Rows of `predictions`, `content_free` or `prompts`."""
+        """Rows of `predictions`, `content_free`, `prompts` or `neighbours`."""
         return read_table(self.dir, name)
 
     def to_json(self) -> dict[str, Any]:
