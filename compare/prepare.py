@@ -61,10 +61,10 @@ class Prepared:
 
 
 def check_calibration(name: str) -> None:
-    """Raises IclError for an unknown one, and for one that needs more labelled examples than the support set that all learners share."""
+    """Raises IclError for an unknown one, and for one that reads more than scores after the support set that all learners share."""
     if get_calibrator(name).needs in OF_LABELS:
         raise IclError(
-            f"a comparison gives every learner the same support set, and calibration '{name}' needs examples beyond it; "
+            f"calibration '{name}' asks for examples beyond the support set, or for other prompts, which a comparison does not do; "
             "use --calibration none, contextual, domain-context, batch, batch-log or pmi"
         )
 

@@ -17,11 +17,11 @@ from icl.ordering import Order, Pool
 from icl.selection import Chooser, Selector
 from icl.selection.types import Embed, embedder_of, judge_of, text_of
 from icl.spec import RunSpec
-from icl.tokenise import tokenise, tokenise_open
+from icl.tokenise import tokenise, tokenise_channel, tokenise_open
 from prompts import Candidate, Prompt, PromptBuilder
 from tasks import Episode, Example, IclError, Query, Task, keyed_rng
 
-Part = Literal["query", "content_free", "domain", "premise", "estimation", "anchor"]
+Part = Literal["query", "content_free", "domain", "premise", "channel", "estimation", "anchor"]
 """What an item is for. Anchors are read up to the answer, all others are scored."""
 
 Asked = tuple[Part, Query, Example | None]
@@ -127,7 +127,7 @@ class Planner:
     def _fitted(
         self, episode: Episode, support: Sequence[Example], shown: Sequence[Example], example: Example, free: dict[int, list[Item]]
     ) -> tuple[Item, list[Item]]:
-        """A query and the item of its own premise under one context: as many demonstrations as leave room for all that is asked of it.
+        """A query and what is asked for it alone under one context: as many demonstrations as leave room for all that is asked of it.
 
         `free` remembers the content-free items of these demonstrations by how many were dropped; queries share them.
         """
@@ -138,7 +138,7 @@ class Planner:
                 asked = [*self._free_queries(episode, support, query), *self._pool_queries(episode, support, shown)]
                 free[dropped] = [self._item(episode, part, of, kept, known, dropped) for part, of, known in asked]
             item = self._item(episode, "query", query, kept, example, dropped)
-            own = [self._item(episode, "premise", premise(query), kept, None, dropped)] if self._has_own_premise(query) else []
+            own = self._own_items(episode, query, kept, dropped)
             longest = max([item, *free[dropped], *own], key=self._length)
             if self._length(longest) <= self.window:
                 return item, own
@@ -170,9 +170,18 @@ class Planner:
             for example in labelled(support, stand, labels, keyed_rng(self.spec.seed, "anchors", episode.id)):
                 yield "anchor", example.query(), shown_as(example, self.spec.labels, labels, self.spec.seed, episode.id)
 
-    def _has_own_premise(self, query: Query) -> bool:
-        """Choices differ by query, and so does what they are worth before the question is read."""
-        return "premise" in self.parts and bool(query.choices)
+    def _own_items(self, episode: Episode, query: Query, kept: Sequence[Example], dropped: int) -> list[Item]:
+        """What is asked for one query alone: its input after each answer, and its premise where its choices are its own."""
+        own = []
+        if "premise" in self.parts and query.choices:
+            own.append(self._item(episode, "premise", premise(query), kept, None, dropped))
+        if "channel" in self.parts:
+            builder = self.builder(episode.labels)
+            candidates = builder.verbalizer.candidates(query)
+            prompts = builder.channel_prompts(kept, query, candidates)
+            requests = tokenise_channel(self.encoder, prompts)
+            own.append(Item("channel", replace(query, id="channel"), "", candidates, prompts, requests, None, [], None, dropped))
+        return own
 
     def _item(self, episode: Episode, part: Part, query: Query, kept: Sequence[Example], example: Example | None, dropped: int) -> Item:
         builder = self.builder(episode.labels)

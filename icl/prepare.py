@@ -20,7 +20,7 @@ from icl.selection import check_selector, make_selector
 from icl.selection.types import Means, embedder_of
 from icl.sentences import check_installed
 from icl.spec import ResolvedSpec, RunSpec
-from prompts import Template, check_fit, load_template
+from prompts import PromptBuilder, Template, check_fit, load_template
 from tasks import Episode, Example, IclError, Task
 from tasks.episodefile import episodes_sha256, read_episodes
 from tasks.episodes import resolve, sample_episodes
@@ -75,6 +75,8 @@ def prepare(spec: RunSpec, data_dir: Path | None, episodes_file: Path | None, ev
     labels = fixed_candidates(task, template, pairs)
     calibration = applicable_calibrations(spec, task, template, fixed=bool(labels))
     check_candidates(calibration, spec.normalise, task, pairs)
+    if "channel" in calibration:
+        check_channel(spec, template, task)
     events.phase("model")
     device = resolve_device(spec.device)
     dtype = resolve_dtype(spec.dtype, device)
@@ -142,6 +144,11 @@ def check_candidates(
     asked = [f"--calibration {name}" for name in calibration if name != "none"] + ([f"--normalise {normalise}"] * (normalise != "none"))
     if asked:
         raise IclError(f"{asked[0]} needs candidates with scores, but the answers of task '{task.name}' are written; leave it out")
+
+
+def check_channel(spec: RunSpec, template: Template, task: Task) -> None:
+    """Raises IclError where prompts cannot be written answer-first."""
+    _ = PromptBuilder(*written_as(spec.labels, template, task), str if spec.chat else None).channel
 
 
 def applicable_calibrations(spec: RunSpec, task: Task, template: Template, *, fixed: bool) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +19,7 @@ from icl.runs.tables import Rows
 CHOICE_METRICS = ("accuracy", "nll", "ece")
 LABEL_METRICS = ("accuracy", "macro_f1", "mcc", "nll", "ece", "label_bias")
 GENERATION_METRICS = ("exact_match", "token_f1")
-PRIORS = ("content_free", "domain", "premise", "estimation")
+PRIORS = ("content_free", "domain", "premise", "channel", "estimation")
 """Parts of the table `content_free`."""
 
 
@@ -80,6 +81,9 @@ def _one_episode(episode: str, rows: Rows, free: Rows, near: Rows, labels: Seque
             logprob[q, of] = np.logaddexp(logprob[q, of], row["logprob"])  # a label has a row per word (icl.synonyms)
         target[q] = column[query_rows[0]["target"]]
     priors = {part: _free_array(free, part, column, list(by_query), logprob) for part in PRIORS}
+    if (channel := priors["channel"]) is not None:  # p(x | label) is the mean over the label's words
+        words = Counter(row["candidate"] for row in longest)
+        priors["channel"] = channel - np.log([words[label] for label in candidates])
     divergence, hidden = (_neighbours(near, part, column, list(by_query)) for part in ("divergence", "hidden"))
     scores = LabelScores(logprob, divergence=divergence, hidden=hidden, **priors)
     return EpisodeScores(episode, tuple(by_query), candidates, bool(labels), scores, target)

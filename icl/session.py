@@ -36,6 +36,7 @@ PART_OF: dict[Needs, Part] = {
     "content_free": "content_free",
     "domain": "domain",
     "premise": "premise",
+    "channel": "channel",
     "estimation": "estimation",
     "divergence": "anchor",
     "hidden": "anchor",

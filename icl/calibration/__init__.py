@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from icl.calibration.batch import BatchCalibration, BatchLogCalibration
+from icl.calibration.channel import ChannelScores
 from icl.calibration.contextual import ContextualCalibration
 from icl.calibration.domain_context import DomainContextCalibration
 from icl.calibration.hidden import HiddenCalibration
@@ -20,6 +21,7 @@ CALIBRATORS: dict[str, Calibrator] = {
     "batch": BatchCalibration(),
     "batch-log": BatchLogCalibration(),
     "pmi": PMICalibration(),
+    "channel": ChannelScores(),
     "prototypical": PrototypicalCalibration(),
     "knn-prompting": KNNPrompting(),
     "hidden": HiddenCalibration(),

@@ -2,7 +2,7 @@
 
 h is the last hidden state at the position that writes the answer, Euclidean distance. Anchors are labelled examples of the pool that are
 not shown. The model's scores of the label words play no part. The arg max is the nearest centroid, which is the method; the softmax of
-distances follows the authors' code, and since hidden states have no scale of their own it is no probability to rely on: read NLL and ECE so.
+distances follows the authors' code. Hidden states have no scale of their own, so it is no probability to rely on: read NLL and ECE so.
 """
 
 from __future__ import annotations

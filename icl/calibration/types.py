@@ -12,9 +12,9 @@ from tasks.errors import IclError
 
 Array = NDArray[np.float64]
 IntArray = NDArray[np.int64]
-Needs = Literal["", "content_free", "domain", "premise", "estimation", "divergence", "hidden"]
-OF_LABELS = frozenset({"estimation", "divergence", "hidden"})
-"""Needs that only a task with a label set can meet: what they are compared with is grouped by label."""
+Needs = Literal["", "content_free", "domain", "premise", "channel", "estimation", "divergence", "hidden"]
+OF_LABELS = frozenset({"channel", "estimation", "divergence", "hidden"})
+"""Needs that only a task with a label set can meet, and that more must be asked for than other query sides."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,10 @@ class LabelScores:
 
     premise: Array | None = None
     """The same: after the query side without its inputs; first axis n_query where candidates or choices differ by query."""
+    channel: Array | None = None
+    """(n_query, 1, n_candidate): of the query's input, after each candidate."""
     estimation: Array | None = None
-    """The same: after inputs of the pool that are not shown."""
+    """Of the shape of `content_free`: after inputs of the pool that are not shown."""
     divergence: Neighbours | None = None
     """Kullback-Leibler divergence of the next-token distributions of labelled examples from each query's."""
     hidden: Neighbours | None = None
@@ -62,7 +64,7 @@ class LabelScores:
             raise ValueError(f"logprob must have shape (n_query, n_candidate), but got {self.logprob.shape}")
         _check_finite("logprob", self.logprob)
         queries, candidates = self.logprob.shape
-        for name in ("content_free", "domain", "premise", "estimation"):
+        for name in ("content_free", "domain", "premise", "channel", "estimation"):
             prior = getattr(self, name)
             if prior is None:
                 continue

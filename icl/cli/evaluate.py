@@ -45,7 +45,8 @@ def command(
     calibration: Annotated[
         str,
         typer.Option(
-            help="Comma-separated: none, contextual, domain-context, batch, batch-log, pmi, prototypical, knn-prompting, hidden. "
+            help="Comma-separated: none, contextual, domain-context, batch, batch-log, pmi, channel, prototypical, knn-prompting, "
+            "hidden. "
             "[default: the first four, as far as they apply]"
         ),
     ] = "",

@@ -27,7 +27,7 @@ PREDICTIONS = pa.schema(
 FREE = pa.schema(
     [
         ("episode", pa.string()),
-        ("part", pa.string()),  # content_free, domain, premise or estimation
+        ("part", pa.string()),  # content_free, domain, premise, channel or estimation
         ("item", pa.string()),
         ("belongs_to", pa.string()),  # query whose context this is; empty when the episode shares it
         ("candidate", pa.string()),

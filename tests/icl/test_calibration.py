@@ -39,6 +39,7 @@ def from_the_pool(logprob: np.ndarray, owners: int, seed: int) -> dict[str, Any]
     columns = np.tile(np.arange(candidates), (queries, 2))
     return {
         "estimation": rng.normal(size=(owners, 4 * candidates, candidates)),
+        "channel": rng.normal(size=(queries, 1, candidates)),
         "divergence": Neighbours(rng.uniform(size=columns.shape), columns),
         "hidden": Neighbours(rng.uniform(size=logprob.shape), columns[:, :candidates]),
     }
@@ -51,7 +52,7 @@ def with_columns(scores: LabelScores, order: np.ndarray) -> LabelScores:
     return replace(
         scores,
         logprob=scores.logprob[:, order],
-        **{name: getattr(scores, name)[..., order] for name in ("content_free", "domain", "premise", "estimation")},
+        **{name: getattr(scores, name)[..., order] for name in ("content_free", "domain", "premise", "channel", "estimation")},
         **{name: Neighbours(of.distance, place[of.column]) for name, of in near.items()},
     )
 
@@ -139,7 +140,8 @@ def test_identical_rows_become_uniform_under_batch_calibration(name, row, querie
 
 def test_formulas_against_plain_probabilities():
     rng = np.random.default_rng(1)
-    scores = LabelScores(rng.normal(size=(5, 3)), rng.normal(size=(5, 3, 3)), rng.normal(size=(1, 4, 3)), rng.normal(size=(5, 1, 3)))
+    free, domain, premise, channel = (rng.normal(size=shape) for shape in ((5, 3, 3), (1, 4, 3), (5, 1, 3), (5, 1, 3)))
+    scores = LabelScores(rng.normal(size=(5, 3)), free, domain, premise, channel=channel)
     p = softmax(scores.logprob)
 
     def check(name: str, quotient: np.ndarray) -> None:
@@ -149,6 +151,7 @@ def test_formulas_against_plain_probabilities():
     check("contextual", p / softmax(scores.content_free).mean(axis=1))
     check("domain-context", p / softmax(scores.domain).mean(axis=1))
     check("pmi", np.exp(scores.logprob - scores.premise[:, 0]))  # as the paper writes it, with raw scores
+    check("channel", np.exp(scores.channel[:, 0]))
     check("batch", p / p.mean(axis=0))
     check("batch-log", p / np.exp(np.log(p).mean(axis=0)))
 
@@ -241,9 +244,9 @@ def test_a_row_without_any_score_and_wrong_shapes_are_errors():
 def test_names_and_needs_match_the_table_and_unknown_ones_are_refused():
     assert all(calibrator.name == name for name, calibrator in CALIBRATORS.items())
     needs = {"contextual": "content_free", "domain-context": "domain", "pmi": "premise"}
-    needs |= {"prototypical": "estimation", "knn-prompting": "divergence", "hidden": "hidden"}
+    needs |= {"channel": "channel", "prototypical": "estimation", "knn-prompting": "divergence", "hidden": "hidden"}
     assert {n: c.needs for n, c in CALIBRATORS.items() if c.needs} == needs
-    assert {n for n, c in CALIBRATORS.items() if c.fixed_candidates} == {"batch", "batch-log", "prototypical", "knn-prompting", "hidden"}
+    assert {n for n, c in CALIBRATORS.items() if c.fixed_candidates} == set(CALIBRATORS) - {"none", "contextual", "domain-context", "pmi"}
     with pytest.raises(IclError, match="unknown calibration 'contextul': did you mean contextual"):
         get_calibrator("contextul")
 
