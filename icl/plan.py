@@ -6,8 +6,10 @@ An `Item` is one thing to score or to write: a query of the episode, a content-f
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
+
+import numpy as np
 
 from icl.ablation import shown_as
 from icl.anchors import labelled, unlabelled
@@ -29,6 +31,9 @@ Asked = tuple[Part, Query, Example | None]
 
 CONTENT_FREE = ("N/A", "[MASK]", "")
 """The content-free inputs of Zhao et al. 2021, section 5."""
+
+GIANT = 8
+"""Times the median number of words that a text may add to the domain's words where longer ones distort the mean."""
 
 DOMAIN_TEXTS = 20
 """Texts of random in-domain words per context (Fei et al. 2023, section 3)."""
@@ -72,6 +77,8 @@ class Planner:
     parts: frozenset[Part]
     """Which items to make besides the queries."""
     generate: bool
+    _domains: dict[tuple[str, ...], list[dict[str, str]]] = field(default_factory=dict)
+    """Random texts of the episode under way."""
 
     @property
     def embed(self) -> Embed | None:
@@ -153,11 +160,19 @@ class Planner:
             for number, text in enumerate(CONTENT_FREE):
                 yield "content_free", blank(like, f"content-free:{number}", [text]), None
         if "domain" in self.parts:
-            for number, words in enumerate(domain_texts(support, self.spec.seed, episode.id, like)):
+            for number, words in enumerate(self._domain(episode, support, like)):
                 choices = tuple(next(iter(words.values())) for _ in like.choices)
                 yield "domain", Query(f"domain:{number}", words, choices), None
         if "premise" in self.parts and not like.choices:
             yield "premise", premise(like), None
+
+    def _domain(self, episode: Episode, support: Sequence[Example], like: Query) -> list[dict[str, str]]:
+        """The episode's random texts, made once: reading two hundred rows for every query's own context takes longer than the rest."""
+        key = (episode.id, *like.inputs)
+        if key not in self._domains:
+            self._domains.clear()
+            self._domains[key] = list(domain_texts(support, self.spec.seed, episode.id, like))
+        return self._domains[key]
 
     def _pool_queries(self, episode: Episode, support: Sequence[Example], shown: Sequence[Example]) -> Iterator[Asked]:
         """Examples of the pool in the query's place. Under a label ablation, anchors have the labels that they would show."""
@@ -215,17 +230,29 @@ def premise(like: Query) -> Query:
 
 
 def domain_texts(support: Sequence[Example], seed: int, episode: str, like: Query) -> Iterator[dict[str, str]]:
-    """Fields filled with random words of the support pool, as many as a text of that field has on average (Fei et al. 2023)."""
+    """Fields filled with random words of the support pool, as many as a text of that field has on average (Fei et al. 2023).
+
+    A few giants would make the average of them alone: where it is more than eight times the median, only the beginnings of texts count.
+    """
     sample_rng = keyed_rng(seed, "domain-sample", episode)
     rows = sample_rng.choice(len(support), size=min(len(support), 200), replace=False)
-    words: dict[str, list[str]] = {name: [] for name in like.inputs}
+    texts: dict[str, list[list[str]]] = {name: [] for name in like.inputs}
     for row in rows:
         inputs = support[int(row)].inputs
-        for name in words:
-            words[name].extend(inputs[name].split())
+        for name, found in texts.items():
+            found.append(inputs[name].split())
+    words = {name: _without_giants(found) for name, found in texts.items()}
     for number in range(DOMAIN_TEXTS):
         rng = keyed_rng(seed, "domain", episode, number)
         yield {name: _draw(rng, found, len(rows)) for name, found in words.items()}
+
+
+def _without_giants(texts: Sequence[Sequence[str]]) -> list[str]:
+    """All words of all texts; if their mean number is more than eight times its median (empty texts left out), only so many of each."""
+    lengths = [len(text) for text in texts if text]
+    most = GIANT * int(np.median(lengths)) if lengths else 0
+    cut = most if sum(lengths) > most * len(texts) else None
+    return [word for text in texts for word in text[:cut]]
 
 
 def _draw(rng: Any, words: list[str], texts: int) -> str:

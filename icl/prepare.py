@@ -15,8 +15,8 @@ from icl.calibration import CALIBRATORS, OF_LABELS, get_calibrator
 from icl.device import default_batch_tokens, resolve_device, resolve_dtype
 from icl.events import Events
 from icl.models import ModelSource, resolve_model
-from icl.ordering import check_order, make_order
-from icl.selection import check_selector, make_selector
+from icl.ordering import Order, check_order, make_order
+from icl.selection import Selector, check_selector, make_selector
 from icl.selection.types import Means, embedder_of
 from icl.sentences import check_installed
 from icl.spec import ResolvedSpec, RunSpec
@@ -113,14 +113,24 @@ def embedder_source(spec: RunSpec) -> ModelSource | None:
     """The model that texts are embedded with, None for the evaluated one. Raises IclError where it is not to be had or used by nobody."""
     if not spec.embedder:
         return None
-    means = Means(_nothing, cast(Any, None))  # strategies only keep them until they are asked
-    selector, order = make_selector(spec.selector, means), make_order(spec.order, means)
+    selector, order = _strategies(spec)
     if embedder_of(selector) is None and embedder_of(order) is None:
         raise IclError(
             f"--embedder is for selectors and orders that compare embeddings, such as knn, but here are {spec.selector} and {spec.order}"
         )
     check_installed()
     return resolve_model(spec.embedder, trust_remote_code=spec.trust_remote_code, allow_pickle=spec.allow_pickle, option="--embedder")
+
+
+def has_own_contexts(spec: RunSpec) -> bool:
+    """Whether every query gets demonstrations, or an order of them, of its own."""
+    return any(strategy.per_query for strategy in _strategies(spec))
+
+
+def _strategies(spec: RunSpec) -> tuple[Selector, Order]:
+    """Selector and order as far as they can be looked at without a model: they only keep its means until they are asked."""
+    means = Means(_nothing, cast(Any, None))
+    return make_selector(spec.selector, means), make_order(spec.order, means)
 
 
 def _nothing(texts: Sequence[str]) -> NDArray[np.float32]:
