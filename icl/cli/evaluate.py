@@ -23,7 +23,7 @@ def command(
         str,
         typer.Option(
             help="random, balanced, fixed, bm25, knn, bm25-stratified, knn-stratified, mmr, dpp, set-coverage, votek, k-center, "
-            "perplexity, mdl, condacc, "
+            "perplexity, mdl, condacc, epr, "
             "or fixed:ID,ID,…"
         ),
     ] = "random",
