@@ -79,6 +79,8 @@ class Planner:
     generate: bool
     _domains: dict[tuple[str, ...], list[dict[str, str]]] = field(default_factory=dict)
     """Random texts of the episode under way."""
+    _leasts: dict[str, int] = field(default_factory=dict)
+    """Demonstrations that all queries of the episode under way drop."""
 
     @property
     def embed(self) -> Embed | None:
@@ -91,35 +93,59 @@ class Planner:
         return self.embed is not None or (judge_of(self.selector) or judge_of(self.order)) is not None
 
     def items(
-        self, episode: Episode, chooser: Chooser, support: Sequence[Example], queries: Sequence[Example], *, first: bool = True
+        self,
+        episode: Episode,
+        chooser: Chooser,
+        support: Sequence[Example],
+        queries: Sequence[Example],
+        *,
+        first: bool = True,
+        every: Sequence[Example] = (),
     ) -> Iterator[Item]:
-        """These queries in their order; what calibrations need of a context follows it.
+        """These queries in their order; what calibrations need of a context follows it. `every`: all queries of the episode.
 
         A context that all queries of the episode share is asked once, in the `first` section, and belongs to nobody; its anchors are
-        in every section. Queries that had to drop demonstrations have contexts of their own.
+        in every section. Queries that had to drop more demonstrations than the others have contexts of their own.
         """
         if embed := self.embed:
             embed([text_of(example.query()) for example in queries])  # all at once, not one by one below
         shared = None if self.selector.per_query or self.order.per_query else self._demonstrations(episode, chooser, support, None)
+        least = self._least(episode, chooser, support, shared, every or queries)
         free: dict[int, list[Item]] = {}
         dropped: dict[str, int] = {}
         for example in queries:
             if shared is None:
                 shown = self._demonstrations(episode, chooser, support, example.query())
                 context: dict[int, list[Item]] = {}
-                item, own = self._fitted(episode, support, shown, example, context)
+                item, own = self._fitted(episode, support, shown, example, context, least)
                 yield item
                 yield from _owned([*context[item.dropped], *own], example.id)
             else:
-                item, own = self._fitted(episode, support, shared, example, free)
+                item, own = self._fitted(episode, support, shared, example, free, least)
                 dropped[example.id] = item.dropped
                 yield item
                 yield from _owned(own, example.id)
         for example in queries:
-            if dropped.get(example.id):
+            if dropped.get(example.id, least) != least:
                 yield from _owned(free[dropped[example.id]], example.id)
-        if shared is not None and all(self._length(item) <= self.window for item in free[0]):
-            yield from (item for item in free[0] if first or item.part == "anchor")
+        if shared is not None and all(self._length(item) <= self.window for item in free[least]):
+            yield from (item for item in free[least] if first or item.part == "anchor")
+
+    def _least(
+        self, episode: Episode, chooser: Chooser, support: Sequence[Example], shared: Sequence[Example] | None, every: Sequence[Example]
+    ) -> int:
+        """Demonstrations that every query of the episode drops: with `--overflow fewer` so many that all fit, else 0."""
+        if self.spec.overflow != "fewer":
+            return 0
+        if episode.id not in self._leasts:
+            least, free = 0, dict[int, list[Item]]()
+            for example in every:
+                shown = self._demonstrations(episode, chooser, support, example.query()) if shared is None else shared
+                item, _ = self._fitted(episode, support, shown, example, {} if shared is None else free, least)
+                least = item.dropped
+            self._leasts.clear()
+            self._leasts[episode.id] = least
+        return self._leasts[episode.id]
 
     def _demonstrations(self, episode: Episode, chooser: Chooser, support: Sequence[Example], query: Query | None) -> list[Example]:
         """What stands before this query, or before all queries of the episode. A selection that does not look at queries is one for all."""
@@ -132,27 +158,49 @@ class Planner:
         return [shown_as(shown[i], self.spec.labels, episode.labels, self.spec.seed, episode.id) for i in places]
 
     def _fitted(
-        self, episode: Episode, support: Sequence[Example], shown: Sequence[Example], example: Example, free: dict[int, list[Item]]
+        self,
+        episode: Episode,
+        support: Sequence[Example],
+        shown: Sequence[Example],
+        example: Example,
+        free: dict[int, list[Item]],
+        least: int,
     ) -> tuple[Item, list[Item]]:
         """A query and what is asked for it alone under one context: as many demonstrations as leave room for all that is asked of it.
 
-        `free` remembers the content-free items of these demonstrations by how many were dropped; queries share them.
+        `free` remembers the content-free items of these demonstrations by how many were dropped; queries share them. How many to drop is
+        found by halving, from `least` on: with hundreds of demonstrations, one after another would tokenise hundreds of prompts.
         """
         query = example.query()
-        for dropped in range(len(shown) + 1):
+
+        def attempt(dropped: int) -> tuple[Item, list[Item], Item]:
             kept = shown[dropped:]
             if dropped not in free:
                 asked = [*self._free_queries(episode, support, query), *self._pool_queries(episode, support, shown)]
                 free[dropped] = [self._item(episode, part, of, kept, known, dropped) for part, of, known in asked]
             item = self._item(episode, "query", query, kept, example, dropped)
             own = self._own_items(episode, query, kept, dropped)
-            longest = max([item, *free[dropped], *own], key=self._length)
-            if self._length(longest) <= self.window:
-                return item, own
-            if self.spec.overflow == "error" or not kept:
-                break
-        where = f"query '{longest.query.id}' with {len(kept)} demonstrations" if kept else f"query '{longest.query.id}' alone"
-        advice = "; use fewer --shots, or --overflow drop to leave out whole demonstrations" if kept else ""
+            return item, own, max([item, *free[dropped], *own], key=self._length)
+
+        def fits(tried: tuple[Item, list[Item], Item]) -> bool:
+            return self._length(tried[2]) <= self.window
+
+        tried = attempt(least)
+        if not fits(tried) and self.spec.overflow != "error":
+            low, high = least, len(shown)
+            tried = attempt(high)
+            while fits(tried) and high - low > 1:
+                middle = (low + high) // 2
+                if fits(at := attempt(middle)):
+                    high, tried = middle, at
+                else:
+                    low = middle
+        item, own, longest = tried
+        if fits(tried):
+            return item, own
+        kept = len(shown) - item.dropped
+        where = f"query '{longest.query.id}' with {kept} demonstrations" if kept else f"query '{longest.query.id}' alone"
+        advice = "; use fewer --shots, or --overflow drop (or fewer) to leave out whole demonstrations" if kept else ""
         raise IclError(f"a prompt must fit the context window, but {where} takes {self._length(longest)} tokens of {self.window}{advice}")
 
     def _free_queries(self, episode: Episode, support: Sequence[Example], like: Query) -> Iterator[Asked]:
@@ -209,9 +257,13 @@ class Planner:
         return Item(part, query, "", candidates, prompts, requests, open_prompt, open_ids, example, dropped, tuple(e.target for e in kept))
 
     def _length(self, item: Item) -> int:
-        """Tokens that the longest prompt of an item takes, with what the model may write."""
-        room = self.task.max_new_tokens if item.open_prompt else 0
-        return max([len(r.token_ids) for r in item.requests] + [len(item.open_ids) + room])
+        return length_of(item, self.task)
+
+
+def length_of(item: Item, task: Task) -> int:
+    """Tokens that the longest prompt of an item takes, with what the model may write."""
+    room = task.max_new_tokens if item.open_prompt else 0
+    return max([len(r.token_ids) for r in item.requests] + [len(item.open_ids) + room])
 
 
 def _owned(items: Iterable[Item], query: str) -> Iterator[Item]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from icl.engine.types import Engine, Progress
 from icl.metrics import predict
 from icl.neighbours import neighbour_rows
-from icl.plan import Item
+from icl.plan import Item, length_of
 from icl.runs.tables import Rows
 from icl.synonyms import by_label
 from tasks import IclError, Task
@@ -41,7 +41,7 @@ def score_section(
         sums = np.array([_summed(span, episode, item) for span in spans])
         if item.part == "query":
             tables["predictions"].extend(_query_rows(episode, item, task, sums, spans, written.get(item.query.id)))
-            tables["prompts"].append(_prompt_row(episode, item))
+            tables["prompts"].append(_prompt_row(episode, item, task))
         else:
             tables["content_free"].extend(_free_rows(episode, item, sums, spans))
     return tables | near_rows
@@ -116,7 +116,7 @@ def _free_rows(episode: str, item: Item, sums: NDArray[np.float64], spans: Seque
     ]
 
 
-def _prompt_row(episode: str, item: Item) -> dict[str, object]:
+def _prompt_row(episode: str, item: Item, task: Task) -> dict[str, object]:
     prompt = item.open_prompt or item.prompts[0]
     return {
         "episode": episode,
@@ -126,4 +126,5 @@ def _prompt_row(episode: str, item: Item) -> dict[str, object]:
         "demonstrations": list(prompt.demonstrations),
         "shown": list(item.shown),
         "dropped": item.dropped,
+        "tokens": length_of(item, task),
     }

@@ -56,7 +56,7 @@ class Session:
             self.loaded = load_model(prepared.source, spec.dtype, device, spec.device_map)
             self.inner = HFEngine(self.loaded.model, self.loaded.tokenizer, batch_tokens)
         self.prepared, self.clock, self.device = prepared, clock, device
-        self.environment = environment_of(prepared, self.inner, device)
+        self.environment = environment_of(prepared, self.inner, device, self.loaded.context_window)
         identity = identity_of(prepared, self.inner, self.environment)
         store = ScoreStore(store_path())
         self.engine = StoredEngine(self.inner, store, identity, clock, fresh=fresh)
@@ -93,7 +93,7 @@ class Session:
         if pool not in self._choosers:
             self._choosers[pool] = self.planner.selector.over(support, episode.labels or self.prepared.task.labels)
         asked = queries[section.start : section.stop]
-        return list(self.planner.items(episode, self._choosers[pool], support, asked, first=section.number == 0))
+        return list(self.planner.items(episode, self._choosers[pool], support, asked, first=section.number == 0, every=queries))
 
     def score(self, section: Section, items: Sequence[Item], progress: Progress) -> tuple[dict[str, Rows], dict[str, Any]]:
         """The rows of a section's tables, and what it cost. Raises IclError for a score that is not a finite number."""
@@ -158,12 +158,12 @@ def planner_of(prepared: Prepared, engine: Engine, embed: Embed, window: int, to
     )
 
 
-def environment_of(prepared: Prepared, engine: Any, device: str) -> dict[str, Any]:
+def environment_of(prepared: Prepared, engine: Any, device: str, window: int) -> dict[str, Any]:
     """As `environment.json` holds it."""
     spec, task, source = prepared.resolved.spec, prepared.task, prepared.source
     return {
         **describe(device, spec.dtype),
-        "engine": {"back_end": "hf", "path": engine.path, "notes": engine.notes},
+        "engine": {"back_end": "hf", "path": engine.path, "notes": engine.notes, "window": window},
         "model": {"name": source.name, "fingerprint": source.fingerprint, "description": source.description, "notes": list(source.notes)},
         "template": {"name": prepared.template.name, "sha256": prepared.template.sha256},
         "data": {

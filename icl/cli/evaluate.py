@@ -61,7 +61,13 @@ def command(
         str, typer.Option("--device-map", help="Spread a model too big for one device: auto, balanced, sequential. [default: one device]")
     ] = "",
     batch_tokens: Annotated[int | None, typer.Option(help="Tokens of one forward pass. [default: by device]")] = None,
-    overflow: Annotated[str, typer.Option(help="Prompt over the context window: error, or drop whole demonstrations.")] = "error",
+    overflow: Annotated[
+        str,
+        typer.Option(
+            help="Prompt over the context window: error, drop (whole demonstrations, where a query needs it), or fewer (the same number "
+            "for all queries of an episode)."
+        ),
+    ] = "error",
     chat: Annotated[bool, typer.Option("--chat", help="Demonstrations as turns of the tokenizer's chat template.")] = False,
     episodes_file: Annotated[Path | None, typer.Option("--episodes-file", help="Use the episodes of this file (episodes.jsonl).")] = None,
     data_dir: DataDir = None,

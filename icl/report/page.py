@@ -61,6 +61,8 @@ class Page:
     n_prompts: int
     dropped_rows: Mapping[str, int]
     command: str
+    window_used: str
+    """By the longest prompt; empty when that was not kept."""
     provenance: facts.Pairs
 
     @property
@@ -113,6 +115,7 @@ def build_page(run: Run, summary: Mapping[str, Any]) -> Page:
         n_prompts=len(prompts),
         dropped_rows=environment["data"].get("dropped", {}),
         command=facts.command_line(spec, None if environment["run"].get("episodes", "drawn") == "drawn" else run.dir / "episodes.jsonl"),
+        window_used=facts.window_used(prompts, environment["engine"].get("window")),
         provenance=facts.provenance(run.resolved, environment, summary["spec_sha256"]),
     )
 

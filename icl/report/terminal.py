@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from icl.calibration import get_calibrator
+from icl.report.facts import shots_by_episode, window_used
 from icl.runs import Run
 
 TITLES = {
@@ -88,11 +89,16 @@ def footnotes(run: Run) -> list[str]:
         lines.append("* transductive: sees all queries of the episode at once, and profits where their labels are balanced")
     if any("ece" in of for of in metrics.values()):
         lines.append("ECE pools the episodes (10 equal bins, jackknife interval); a perfect model would not show 0: see the report")
-    dropped = sum(1 for row in run.table("prompts") if row["dropped"])
-    if dropped:
+    prompts = run.table("prompts")
+    dropped = sum(1 for row in prompts if row["dropped"])
+    if dropped and run.resolved.spec.overflow == "fewer":
+        lines.append(f"{shots_by_episode(prompts)}: all that fit for every query of the episode (--overflow fewer)")
+    elif dropped:
         lines.append(
             f"{dropped} of {episodes * queries} prompts were over the context window and lost whole demonstrations (--overflow drop)"
         )
+    if used := window_used(prompts, run.environment["engine"].get("window")):
+        lines.append(f"the longest prompt takes {used}")
     lines.extend(run.environment["engine"]["notes"])
     return lines
 

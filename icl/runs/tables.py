@@ -45,6 +45,7 @@ PROMPTS = pa.schema(
         ("demonstrations", pa.list_(pa.string())),
         ("shown", pa.list_(pa.string())),  # the labels or answers that they show
         ("dropped", pa.int32()),
+        ("tokens", pa.int32()),  # of the longest prompt, with what the model may write; null in runs from before this was kept
     ]
 )
 NEIGHBOURS = pa.schema(

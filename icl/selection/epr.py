@@ -3,8 +3,8 @@
 s(e) = mean over proxies d ≠ e of log P(y_d | e, x_d), by the evaluated model with e as the only demonstration. The paper scores the
 candidates of a *training* example by its own answer, P(y | e, x), and trains a retriever on these scores for queries. A selector never sees
 the query's answer, and nothing is trained here: proxies stand for the query, the 5 examples of the pool that match it best (BM25), whose
-answers are known. Candidates are the 30 best matches (the k best where more are shown). The k best stand in rising order, the best last; ties
-fall to the better match. An example without any other proxy has the lowest score.
+answers are known. Candidates are the 30 best matches (the k best where more are shown). The k best stand in rising order, the best last;
+ties fall to the better match. An example without any other proxy has the lowest score.
 """
 
 from __future__ import annotations
