@@ -30,8 +30,14 @@ def unlabelled(pool: Sequence[Example], shown: Collection[str], labels: Sequence
     return [pool[i] for i in rest]
 
 
-def labelled(pool: Sequence[Example], shown: Collection[str], labels: Sequence[str], rng: np.random.Generator) -> list[Example]:
-    """The same number of each label, as far as the pool has them. Raises IclError for a label without any."""
+def labelled(
+    pool: Sequence[Example],
+    shown: Collection[str],
+    labels: Sequence[str],
+    rng: np.random.Generator,
+    who: str = "calibrations 'knn-prompting' and 'hidden' need",
+) -> list[Example]:
+    """The same number of each label, as far as the pool has them. Raises IclError for a label without any, in the name of `who`."""
     targets = getattr(pool, "targets", None) or [example.target for example in pool]
     most = max(LEAST_PER_LABEL, ANCHORS // len(labels))
     found: dict[str, list[int]] = {label: [] for label in labels}
@@ -40,8 +46,8 @@ def labelled(pool: Sequence[Example], shown: Collection[str], labels: Sequence[s
             of.append(i)
     if missing := [label for label, of in found.items() if not of]:
         raise IclError(
-            "calibrations 'knn-prompting' and 'hidden' need an example of every label that is not shown, but the pool has none of "
-            f"'{missing[0]}'; use a larger --pool, or fewer --shots"
+            f"{who} an example of every label that is not shown, but the pool has none of '{missing[0]}'; "
+            "use a larger --pool, or fewer --shots"
         )
     return [pool[i] for i in sorted(i for of in found.values() for i in of)]
 

@@ -101,7 +101,9 @@ def _score(prepared: Prepared, draft: Draft, clock: Clock, events: Events, crew:
     assert spec.batch_tokens is not None
     events.phase("load")
     batch_tokens = min(spec.batch_tokens, draft.batch_tokens() or spec.batch_tokens)
-    session = Session(prepared, clock, device=crew.device(spec.device), batch_tokens=batch_tokens, fresh=fresh)
+    session = Session(
+        prepared, clock, device=crew.device(spec.device), batch_tokens=batch_tokens, fresh=fresh, label_words=draft.label_words()
+    )
     said = 0
     events.start(len(every), len(every) - len(waiting))
     for section, items in session.planned(waiting):

@@ -14,6 +14,7 @@ from icl.ablation import check_labels, written_as
 from icl.calibration import CALIBRATORS, OF_LABELS, get_calibrator
 from icl.device import default_batch_tokens, resolve_device, resolve_dtype
 from icl.events import Events
+from icl.labelwords import check_searchable
 from icl.models import ModelSource, resolve_model
 from icl.ordering import Order, check_order, make_order
 from icl.selection import Selector, check_selector, make_selector
@@ -62,6 +63,8 @@ def prepare(spec: RunSpec, data_dir: Path | None, episodes_file: Path | None, ev
     template = load_template(spec.template or task.default_template)
     check_order(spec.order, task.kind)
     check_labels(spec.labels, task)
+    if spec.labels == "auto":
+        check_searchable(template)
     check_fit(*written_as(spec.labels, template, task))
     if episodes_file:
         episodes = read_episodes(episodes_file)

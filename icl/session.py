@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cache
 from typing import Any
 
 from icl.ablation import written_as
+from icl.anchors import labelled
 from icl.calibration import Needs, get_calibrator
 from icl.cost import Clock, forward_flops, peak_memory_bytes
 from icl.device import keep_freed_memory
@@ -18,6 +19,7 @@ from icl.engine.store import Identity, ScoreStore, StoredEngine, store_path
 from icl.engine.types import Engine, Progress, Work
 from icl.environment import describe
 from icl.judge import PromptJudge
+from icl.labelwords import find_label_words
 from icl.models import load_model
 from icl.ordering import make_order
 from icl.plan import Item, Part, Planner
@@ -30,6 +32,7 @@ from icl.selection.types import Embed
 from icl.sentences import SentenceEmbedder
 from prompts import PromptBuilder
 from prompts.chat import chat_renderer
+from tasks import keyed_rng
 from tasks.types import with_labels
 
 PART_OF: dict[Needs, Part] = {
@@ -47,7 +50,17 @@ PART_OF: dict[Needs, Part] = {
 class Session:
     """Plans and scores sections. The first one that it scores carries what preparing and loading cost."""
 
-    def __init__(self, prepared: Prepared, clock: Clock, *, device: str, batch_tokens: int, fresh: bool) -> None:
+    def __init__(
+        self,
+        prepared: Prepared,
+        clock: Clock,
+        *,
+        device: str,
+        batch_tokens: int,
+        fresh: bool,
+        label_words: Mapping[str, str] | None = None,
+    ) -> None:
+        """`label_words` are those that a run which goes on has found already."""
         from icl.engine.hf import HFEngine
 
         spec = prepared.resolved.spec
@@ -66,10 +79,25 @@ class Session:
             if other
             else Embedder(self.engine, self.loaded.tokenizer, self.loaded.context_window)
         )
-        self.planner = planner_of(prepared, self.engine, embed, self.loaded.context_window, self.loaded.tokenizer)
+        words = dict(label_words) if label_words else self._find_words()
+        self.environment["run"]["label_words"] = words
+        self.planner = planner_of(prepared, self.engine, embed, self.loaded.context_window, self.loaded.tokenizer, words)
         self._choosers: dict[Any, Chooser] = {}
         self._counted = (Work(), dict[str, float]())
         """Work and seconds that have been charged to a section so far."""
+
+    def _find_words(self) -> dict[str, str]:
+        """Label → word for `--labels auto`, on labelled examples of the split that the first episode shows; else empty."""
+        spec, task = self.prepared.resolved.spec, self.prepared.task
+        if spec.labels != "auto":
+            return {}
+        tokenizer = self.loaded.tokenizer
+        builder = PromptBuilder(self.prepared.template, task, chat_renderer(tokenizer) if spec.chat else None)
+        split = self.prepared.episodes[0].support_split
+        rng = keyed_rng(spec.seed, "label-words", split)
+        examples = labelled(task.splits[split], (), task.labels, rng, "--labels auto needs")
+        with self.clock.phase("label words"):
+            return find_label_words(self.engine, Encoder(tokenizer), builder, examples, task.labels, self.loaded.context_window)
 
     def planned(self, sections: Sequence[Section]) -> Iterator[tuple[Section, list[Item]]]:
         """Each section with its items. The next is planned while the caller scores the one before, unless planning needs the engine."""
@@ -134,14 +162,16 @@ def identity_of(prepared: Prepared, engine: Any, environment: dict[str, Any]) ->
     return Identity(prepared.source.fingerprint, spec.dtype, device, f"hf {engine.path}{trusted}", versions)
 
 
-def planner_of(prepared: Prepared, engine: Engine, embed: Embed, window: int, tokenizer: Any) -> Planner:
-    """What makes the items of a run's episodes."""
+def planner_of(
+    prepared: Prepared, engine: Engine, embed: Embed, window: int, tokenizer: Any, label_words: Mapping[str, str] | None = None
+) -> Planner:
+    """What makes the items of a run's episodes; `label_words` as `--labels auto` found them."""
     spec = prepared.resolved.spec
     chat = chat_renderer(tokenizer) if spec.chat else None
 
     @cache
     def builder(labels: tuple[str, ...]) -> PromptBuilder:
-        return PromptBuilder(*written_as(spec.labels, prepared.template, with_labels(prepared.task, labels)), chat)
+        return PromptBuilder(*written_as(spec.labels, prepared.template, with_labels(prepared.task, labels), label_words), chat)
 
     encoder = Encoder(tokenizer)
     means = Means(embed, PromptJudge(engine, encoder, builder, window))

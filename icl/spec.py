@@ -35,7 +35,7 @@ class RunSpec:
     order: str = "given"
     """How the selected demonstrations are arranged."""
     labels: str = "true"
-    """What demonstrations show as their answers: `true`, `random`, `flipped` or `empty`, see icl/ablation.py."""
+    """What demonstrations show as their answers: `true`, `random`, `flipped`, `empty` or `auto`, see icl/ablation.py."""
     shots: int = 8
     """Demonstrations in the prompt."""
     pool: int | None = None

@@ -38,7 +38,11 @@ def command(
         str, typer.Option(help="What texts are embedded with: a sentence-transformers model. [default: the evaluated model]")
     ] = "",
     labels: Annotated[
-        str, typer.Option(help="Labels that demonstrations show: true, random, flipped, or empty (written as A, B, …).")
+        str,
+        typer.Option(
+            help="Labels that demonstrations show: true, random, flipped, empty (written as A, B, …), or auto (words found on the "
+            "demonstration split)."
+        ),
     ] = "true",
     shots: Annotated[int, typer.Option(help="Demonstrations in the prompt.")] = 8,
     pool: Annotated[int | None, typer.Option(help="Rows of the demonstration split to choose from. [default: all]")] = None,

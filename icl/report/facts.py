@@ -210,6 +210,7 @@ def provenance(resolved: ResolvedSpec, environment: Mapping[str, Any], spec_sha2
         ("Data fingerprint", resolved.task_fingerprint),
         ("Template", template["name"]),
         ("Template sha256", resolved.template_sha256),
+        ("Label words found", ", ".join(f"{label} → {word}" for label, word in environment["run"].get("label_words", {}).items())),
         ("Episodes sha256", resolved.episodes_sha256),
         ("Spec sha256", spec_sha256),
         ("Device", f"{environment['device']} ({environment['device_name']})"),

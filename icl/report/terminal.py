@@ -82,7 +82,9 @@ def footnotes(run: Run) -> list[str]:
     said = (
         "± half the 95 % interval of this split's mean over episode draws (Student's t)" if episodes > 1 else "one episode has no interval"
     )
-    lines = [f"{episodes} episodes x {queries} queries of the split '{facts['split']}'; {said}"]
+    words = facts.get("label_words") or {}
+    lines = [f"label words found: {', '.join(f'{label} → {word}' for label, word in words.items())}"] if words else []
+    lines += [f"{episodes} episodes x {queries} queries of the split '{facts['split']}'; {said}"]
     if episodes >= 20:
         lines.append("the crossed bootstrap over episodes and queries is in summary.json and in the report")
     if any(get_calibrator(name).transductive for name in metrics):
