@@ -89,6 +89,8 @@ def footnotes(run: Run) -> list[str]:
         lines.append("the crossed bootstrap over episodes and queries is in summary.json and in the report")
     if any(get_calibrator(name).transductive for name in metrics):
         lines.append("* transductive: sees all queries of the episode at once, and profits where their labels are balanced")
+    if reading := [name for name in metrics if get_calibrator(name).needs in ("divergence", "hidden")]:
+        lines.append(f"{' and '.join(reading)} also used labelled examples of the pool that are not shown (docs/methods.md)")
     if any("ece" in of for of in metrics.values()):
         lines.append("ECE pools the episodes (10 equal bins, jackknife interval); a perfect model would not show 0: see the report")
     prompts = run.table("prompts")

@@ -101,6 +101,18 @@ def test_contexts_of_their_own_have_anchors_of_their_own(spec: RunSpec, tmp_path
     assert {row["belongs_to"] for row in run.table("content_free")} == set(shown)
 
 
+def test_sections_are_smaller_where_every_query_has_anchors(spec: RunSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Room for 600 prompts: 2 candidates for each query, or for it and 128 anchors."""
+    from icl.events import Quiet
+    from icl.prepare import prepare
+    from icl.sections import sections_of
+
+    monkeypatch.setattr("icl.sections.REQUESTS", 600)
+    for selector, calibration, count in (("random", "hidden", 1), ("bm25", "none", 1), ("bm25", "hidden", 3)):
+        asked = replace(spec, selector=selector, calibration=(calibration,), episodes=1)
+        assert len(sections_of(prepare(asked, None, None, Quiet()))) == count
+
+
 def test_anchors_follow_a_label_ablation(spec: RunSpec, tmp_path: Path) -> None:
     runs = [evaluate(replace(spec, labels=labels, calibration=("hidden",)), out=tmp_path) for labels in ("true", "flipped")]
     first, other = (run.table("neighbours")[0] for run in runs)
