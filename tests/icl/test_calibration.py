@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from typer.main import get_command
 
-from icl.calibration import CALIBRATORS, LabelScores, Neighbours, get_calibrator
+from compare.prepare import check_calibration
+from icl.calibration import CALIBRATORS, OF_LABELS, LabelScores, Neighbours, get_calibrator
 from icl.calibration.length import LENGTHS
 from icl.cli.app import app
 from icl.results import episode_scores
@@ -249,6 +250,17 @@ def test_names_and_needs_match_the_table_and_unknown_ones_are_refused():
     assert {n for n, c in CALIBRATORS.items() if c.fixed_candidates} == set(CALIBRATORS) - {"none", "contextual", "domain-context", "pmi"}
     with pytest.raises(IclError, match="unknown calibration 'contextul': did you mean contextual"):
         get_calibrator("contextul")
+
+
+def test_a_comparison_takes_those_that_read_scores_after_the_support_set_alone() -> None:
+    refused = []
+    for name in CALIBRATORS:
+        try:
+            check_calibration(name)
+        except IclError as error:
+            assert f"calibration '{name}' asks for examples beyond the support set, or for other prompts" in str(error)
+            refused.append(name)
+    assert refused == [name for name, of in CALIBRATORS.items() if of.needs in OF_LABELS] != []
 
 
 def test_length_normalisation_divides_queries_and_priors_alike():
