@@ -163,6 +163,11 @@ def cost_view(cost: Mapping[str, Any]) -> CostView:
     return CostView(pairs, tuple((name, seconds(value), 100 * value / longest) for name, value in cost["seconds"].items()))
 
 
+def words_found(environment: Mapping[str, Any]) -> str:
+    """Labels with the words that `--labels auto` found for them; empty for other runs."""
+    return ", ".join(f"{label} → {word}" for label, word in environment["run"].get("label_words", {}).items())
+
+
 def window_used(prompts: Sequence[Mapping[str, Any]], window: int | None) -> str:
     """Tokens of the longest prompt and their share of the context window; empty for a run from before they were kept."""
     longest = max((row["tokens"] or 0 for row in prompts), default=0)
@@ -210,7 +215,6 @@ def provenance(resolved: ResolvedSpec, environment: Mapping[str, Any], spec_sha2
         ("Data fingerprint", resolved.task_fingerprint),
         ("Template", template["name"]),
         ("Template sha256", resolved.template_sha256),
-        ("Label words found", ", ".join(f"{label} → {word}" for label, word in environment["run"].get("label_words", {}).items())),
         ("Episodes sha256", resolved.episodes_sha256),
         ("Spec sha256", spec_sha256),
         ("Device", f"{environment['device']} ({environment['device_name']})"),

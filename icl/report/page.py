@@ -61,6 +61,8 @@ class Page:
     n_prompts: int
     dropped_rows: Mapping[str, int]
     command: str
+    label_words: str
+    """That were searched for; empty when they were not."""
     window_used: str
     """By the longest prompt; empty when that was not kept."""
     provenance: facts.Pairs
@@ -115,6 +117,7 @@ def build_page(run: Run, summary: Mapping[str, Any]) -> Page:
         n_prompts=len(prompts),
         dropped_rows=environment["data"].get("dropped", {}),
         command=facts.command_line(spec, None if environment["run"].get("episodes", "drawn") == "drawn" else run.dir / "episodes.jsonl"),
+        label_words=facts.words_found(environment),
         window_used=facts.window_used(prompts, environment["engine"].get("window")),
         provenance=facts.provenance(run.resolved, environment, summary["spec_sha256"]),
     )

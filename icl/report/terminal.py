@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from icl.calibration import get_calibrator
-from icl.report.facts import shots_by_episode, window_used
+from icl.report.facts import shots_by_episode, window_used, words_found
 from icl.runs import Run
 
 TITLES = {
@@ -82,8 +82,8 @@ def footnotes(run: Run) -> list[str]:
     said = (
         "± half the 95 % interval of this split's mean over episode draws (Student's t)" if episodes > 1 else "one episode has no interval"
     )
-    words = facts.get("label_words") or {}
-    lines = [f"label words found: {', '.join(f'{label} → {word}' for label, word in words.items())}"] if words else []
+    words = words_found(run.environment)
+    lines = [f"label words found: {words}"] if words else []
     lines += [f"{episodes} episodes x {queries} queries of the split '{facts['split']}'; {said}"]
     if episodes >= 20:
         lines.append("the crossed bootstrap over episodes and queries is in summary.json and in the report")
