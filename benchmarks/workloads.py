@@ -99,9 +99,9 @@ def scoring(
     for number, (shown, example) in enumerate(pairs):
         asking = example.query()
         prompts = builder.prompts(shown, asking, builder.verbalizer.candidates(asking))
-        contexts.append(prompts[0].text[: prompts[0].span[0]])
+        contexts.append(prompts[0].context)
         for prompt, request in zip(prompts, tokenise(encoder, prompts), strict=True):
-            continuations.append(prompt.text[prompt.span[0] :])
+            continuations.append(prompt.answer)
             sequences.append(request.token_ids)
             starts.append(request.scored_from)
             query.append(number)

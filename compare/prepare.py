@@ -13,7 +13,7 @@ from compare import meta_tasks
 from compare.learners import get_family
 from compare.meta_tasks import MetaTasks
 from compare.types import ComparisonSpec, LearningEpisode, ResolvedComparison, Support
-from icl.calibration import get_calibrator
+from icl.calibration import OF_LABELS, get_calibrator
 from icl.device import default_batch_tokens, resolve_device, resolve_dtype
 from icl.models import ModelSource, resolve_model
 from prompts import PromptBuilder, Template, load_template
@@ -60,10 +60,19 @@ class Prepared:
         )
 
 
+def check_calibration(name: str) -> None:
+    """Raises IclError for an unknown one, and for one that reads more than scores after the support set that all learners share."""
+    if get_calibrator(name).needs in OF_LABELS:
+        raise IclError(
+            f"calibration '{name}' asks for examples beyond the support set, or for other prompts, which a comparison does not do; "
+            "use --calibration none, contextual, domain-context, batch, batch-log or pmi"
+        )
+
+
 def prepare(spec: ComparisonSpec, data_dir: Path | None) -> Prepared:
     """Raises IclError for unknown names, a task without labels, too few examples, learners without the other tasks that they need."""
     families = {name: get_family(name) for name in spec.learners}
-    get_calibrator(spec.calibration)
+    check_calibration(spec.calibration)
     device = resolve_device(spec.device)
     dtype = resolve_dtype(spec.dtype, device)
     task = load_task(spec.task, data_dir)

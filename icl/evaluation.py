@@ -109,7 +109,15 @@ def _score(prepared: Prepared, draft: Draft, clock: Clock, events: Events, crew:
     assert spec.batch_tokens is not None
     events.phase("load")
     batch_tokens = min(spec.batch_tokens, draft.batch_tokens() or spec.batch_tokens)
-    session = Session(prepared, clock, device=crew.device(spec.device), batch_tokens=batch_tokens, fresh=fresh, shared=shared)
+    session = Session(
+        prepared,
+        clock,
+        device=crew.device(spec.device),
+        batch_tokens=batch_tokens,
+        fresh=fresh,
+        shared=shared,
+        label_words=draft.label_words(),
+    )
     said = 0
     events.start(len(every), len(every) - len(waiting))
     for section, items in session.planned(waiting):
@@ -139,8 +147,8 @@ def _finish(prepared: Prepared, draft: Draft, events: Events) -> None:
     spent = Clock()
     with spent.phase("metrics"):
         join_tables([draft.partial / name for name in names], draft.dir)
-        predictions, free = read_table(draft.dir, "predictions"), read_table(draft.dir, "content_free")
-        metrics = metrics_json(metrics_of(predictions, free, prepared.labels, spec.calibration, spec.normalise))
+        predictions, free, near = (read_table(draft.dir, name) for name in ("predictions", "content_free", "neighbours"))
+        metrics = metrics_json(metrics_of(predictions, free, prepared.labels, spec.calibration, spec.normalise, near))
     cost = add_costs([*draft.costs(names), {"seconds": spent.seconds}])
     write_json(draft.dir / "cost.json", cost)
     summary = {"spec_sha256": prepared.resolved.hash(), "metrics": metrics}

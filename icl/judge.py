@@ -11,7 +11,7 @@ from icl.calibration.types import normalise
 from icl.encode import Encoder
 from icl.engine.types import Engine, ScoreRequest, silent
 from icl.tokenise import tokenise, tokenise_open
-from prompts import PromptBuilder
+from prompts import Candidate, PromptBuilder
 from tasks import Example, IclError, Query
 
 
@@ -50,6 +50,21 @@ class PromptJudge:
             for q, of in enumerate(candidates):
                 out[c, q, : len(of)] = [next(sums) for _ in of]
         return normalise(out)
+
+    def likelihood(self, labels: Sequence[str], examples: Sequence[Example], contexts: Sequence[Sequence[Example]]) -> NDArray[np.float64]:
+        """Log-probability of each example's own answer after each list of demonstrations, (contexts, examples): a sum over its tokens.
+
+        Also for tasks whose answers are free. Raises IclError for a prompt that does not fit the window.
+        """
+        builder = self.builder(tuple(labels))
+        answers = [Candidate(example.target, builder.verbalizer.write(example)) for example in examples]
+        requests = [
+            request
+            for shown in contexts
+            for example, answer in zip(examples, answers, strict=True)
+            for request in tokenise(self.encoder, builder.prompts(shown, example.query(), [answer]))
+        ]
+        return np.array(self._sums(requests)).reshape(len(contexts), len(examples))
 
     def surprise(self, labels: Sequence[str], queries: Sequence[Query]) -> NDArray[np.float64]:
         """Mean of −log p per token of each query side, without demonstrations: the logarithm of its perplexity, (queries,).

@@ -11,17 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icl.ablation import check_labels, written_as
-from icl.calibration import CALIBRATORS, get_calibrator
+from icl.calibration import CALIBRATORS, OF_LABELS, get_calibrator
 from icl.device import default_batch_tokens, resolve_device, resolve_dtype
 from icl.events import Events
+from icl.labelwords import check_searchable
 from icl.models import ModelSource, resolve_model
-from icl.ordering import check_order, make_order
-from icl.selection import check_selector, make_selector
+from icl.ordering import Order, check_order, make_order
+from icl.selection import Selector, check_selector, make_selector
 from icl.selection.types import Means, embedder_of
 from icl.sentences import check_installed
 from icl.shared import Shared
 from icl.spec import ResolvedSpec, RunSpec
-from prompts import Template, check_fit, load_template
+from prompts import PromptBuilder, Template, check_fit, load_template
 from tasks import Episode, Example, IclError, Task
 from tasks.episodefile import episodes_sha256, read_episodes
 from tasks.episodes import resolve, sample_episodes
@@ -66,6 +67,8 @@ def prepare(spec: RunSpec, data_dir: Path | None, episodes_file: Path | None, ev
     template = load_template(spec.template or task.default_template)
     check_order(spec.order, task.kind)
     check_labels(spec.labels, task)
+    if spec.labels == "auto":
+        check_searchable(template)
     check_fit(*written_as(spec.labels, template, task))
     if episodes_file:
         episodes = read_episodes(episodes_file)
@@ -78,6 +81,8 @@ def prepare(spec: RunSpec, data_dir: Path | None, episodes_file: Path | None, ev
     labels = fixed_candidates(task, template, pairs)
     calibration = applicable_calibrations(spec, task, template, fixed=bool(labels))
     check_candidates(calibration, spec.normalise, task, pairs)
+    if "channel" in calibration:
+        check_channel(spec, template, task)
     events.phase("model")
     device = resolve_device(spec.device)
     dtype = resolve_dtype(spec.dtype, device)
@@ -137,14 +142,24 @@ def embedder_source(spec: RunSpec) -> ModelSource | None:
     """The model that texts are embedded with, None for the evaluated one. Raises IclError where it is not to be had or used by nobody."""
     if not spec.embedder:
         return None
-    means = Means(_nothing, cast(Any, None))  # strategies only keep them until they are asked
-    selector, order = make_selector(spec.selector, means), make_order(spec.order, means)
+    selector, order = _strategies(spec)
     if embedder_of(selector) is None and embedder_of(order) is None:
         raise IclError(
             f"--embedder is for selectors and orders that compare embeddings, such as knn, but here are {spec.selector} and {spec.order}"
         )
     check_installed()
     return resolve_model(spec.embedder, trust_remote_code=spec.trust_remote_code, allow_pickle=spec.allow_pickle, option="--embedder")
+
+
+def has_own_contexts(spec: RunSpec) -> bool:
+    """Whether every query gets demonstrations, or an order of them, of its own."""
+    return any(strategy.per_query for strategy in _strategies(spec))
+
+
+def _strategies(spec: RunSpec) -> tuple[Selector, Order]:
+    """Selector and order as far as they can be looked at without a model: they only keep its means until they are asked."""
+    means = Means(_nothing, cast(Any, None))
+    return make_selector(spec.selector, means), make_order(spec.order, means)
 
 
 def _nothing(texts: Sequence[str]) -> NDArray[np.float32]:
@@ -170,6 +185,11 @@ def check_candidates(
         raise IclError(f"{asked[0]} needs candidates with scores, but the answers of task '{task.name}' are written; leave it out")
 
 
+def check_channel(spec: RunSpec, template: Template, task: Task) -> None:
+    """Raises IclError where prompts cannot be written answer-first."""
+    _ = PromptBuilder(*written_as(spec.labels, template, task), str if spec.chat else None).channel
+
+
 def applicable_calibrations(spec: RunSpec, task: Task, template: Template, *, fixed: bool) -> tuple[str, ...]:
     """The calibrations asked for, or all that apply. Raises IclError for one that needs the same candidates for every query.
 
@@ -180,6 +200,11 @@ def applicable_calibrations(spec: RunSpec, task: Task, template: Template, *, fi
         return DEFAULT_CALIBRATIONS if fixed else ("none",)
     for name in spec.calibration:
         calibrator = get_calibrator(name)
+        if calibrator.needs in OF_LABELS and not task.labels:
+            raise IclError(
+                f"calibration '{name}' needs a task with a label set, but '{task.name}' is of kind {task.kind}; "
+                "use --calibration none or pmi"
+            )
         if not fixed and (calibrator.fixed_candidates or calibrator.needs in ("content_free", "domain")):
             raise IclError(
                 f"calibration '{name}' needs the same candidates for every query, but task '{task.name}' with template "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from icl.calibration import LabelScores, get_calibrator
+from icl.calibration import LabelScores, Neighbours, get_calibrator
 from icl.calibration.length import LENGTHS
 from icl.intervals import Estimate, summarise
 from icl.metrics import GenerationOutcome, Outcome
@@ -18,6 +19,8 @@ from icl.runs.tables import Rows
 CHOICE_METRICS = ("accuracy", "nll", "ece")
 LABEL_METRICS = ("accuracy", "macro_f1", "mcc", "nll", "ece", "label_bias")
 GENERATION_METRICS = ("exact_match", "token_f1")
+PRIORS = ("content_free", "domain", "premise", "channel", "estimation")
+"""Parts of the table `content_free`."""
 
 
 @dataclass(frozen=True)
@@ -35,15 +38,18 @@ class EpisodeScores:
     """Column of the right candidate, (queries,)."""
 
 
-def episode_scores(predictions: Rows, free: Rows, labels: Sequence[str], normalise: str = "none") -> list[EpisodeScores]:
+def episode_scores(
+    predictions: Rows, free: Rows, labels: Sequence[str], normalise: str = "none", neighbours: Rows | None = None
+) -> list[EpisodeScores]:
     """Scored candidates by episode, in the tables' order. `labels`: the label set, empty when queries have candidates of their own.
 
     `normalise` says what every log-probability is divided by, see `LENGTHS`.
     """
     predictions, free = _by_length(predictions, normalise), _by_length(free, normalise)
     scored = [row for row in predictions if row["logprob"] is not None]
+    free_of, near_of = _grouped(free, "episode"), _grouped(neighbours or [], "episode")
     return [
-        _one_episode(episode, rows, [row for row in free if row["episode"] == episode], labels)
+        _one_episode(episode, rows, free_of.get(episode, []), near_of.get(episode, []), labels)
         for episode, rows in _grouped(scored, "episode").items()
     ]
 
@@ -60,7 +66,7 @@ def _by_length(rows: Rows, normalise: str) -> Rows:
     return [row if row["logprob"] is None else shorter(row) for row in rows]
 
 
-def _one_episode(episode: str, rows: Rows, free: Rows, labels: Sequence[str]) -> EpisodeScores:
+def _one_episode(episode: str, rows: Rows, free: Rows, near: Rows, labels: Sequence[str]) -> EpisodeScores:
     by_query = _grouped(rows, "query")
     longest = max(by_query.values(), key=len)
     present = [row["candidate"] for row in longest]
@@ -74,8 +80,27 @@ def _one_episode(episode: str, rows: Rows, free: Rows, labels: Sequence[str]) ->
             of = column[row["candidate"]]
             logprob[q, of] = np.logaddexp(logprob[q, of], row["logprob"])  # a label has a row per word (icl.synonyms)
         target[q] = column[query_rows[0]["target"]]
-    priors = {part: _free_array(free, part, column, list(by_query), logprob) for part in ("content_free", "domain", "premise")}
-    return EpisodeScores(episode, tuple(by_query), candidates, bool(labels), LabelScores(logprob, **priors), target)
+    priors = {part: _free_array(free, part, column, list(by_query), logprob) for part in PRIORS}
+    if (channel := priors["channel"]) is not None:  # p(x | label) is the mean over the label's words
+        words = Counter(row["candidate"] for row in longest)
+        priors["channel"] = channel - np.log([words[label] for label in candidates])
+    divergence, hidden = (_neighbours(near, part, column, list(by_query)) for part in ("divergence", "hidden"))
+    scores = LabelScores(logprob, divergence=divergence, hidden=hidden, **priors)
+    return EpisodeScores(episode, tuple(by_query), candidates, bool(labels), scores, target)
+
+
+def _neighbours(near: Rows, part: str, column: dict[str, int], queries: list[str]) -> Neighbours | None:
+    """Distances with their labels' columns, (queries, most examples of any query), None when there are none; +inf fills the rest."""
+    by_query = {row["query"]: row for row in near if row["part"] == part}
+    if not by_query:
+        return None
+    distance = np.full((len(queries), max(len(row["distances"]) for row in by_query.values())), np.inf)
+    label = np.zeros(distance.shape, dtype=np.int64)
+    for q, query in enumerate(queries):
+        row = by_query[query]
+        distance[q, : len(row["distances"])] = row["distances"]
+        label[q, : len(row["labels"])] = [column[of] for of in row["labels"]]
+    return Neighbours(distance, label)
 
 
 def _free_array(
@@ -100,10 +125,15 @@ def _free_array(
 
 
 def metrics_of(
-    predictions: Rows, free: Rows, labels: Sequence[str], calibrations: Sequence[str], normalise: str = "none"
+    predictions: Rows,
+    free: Rows,
+    labels: Sequence[str],
+    calibrations: Sequence[str],
+    normalise: str = "none",
+    neighbours: Rows | None = None,
 ) -> dict[str, dict[str, Estimate]]:
     """Calibration → metric → estimate. Generated answers are under `none`, since nothing is calibrated there."""
-    episodes = episode_scores(predictions, free, labels, normalise)
+    episodes = episode_scores(predictions, free, labels, normalise, neighbours)
     out: dict[str, dict[str, Estimate]] = {}
     for name in calibrations if episodes else ():
         outcomes = [outcome(episode, name) for episode in episodes]

@@ -10,15 +10,23 @@ from numpy.typing import NDArray
 
 from icl.engine.types import Engine, Progress
 from icl.metrics import predict
-from icl.plan import Item
+from icl.neighbours import neighbour_rows
+from icl.plan import Item, length_of
 from icl.runs.tables import Rows
 from icl.synonyms import by_label
 from tasks import IclError, Task
 from tasks.types import LETTERS
 
 
-def score_section(episode: str, items: Sequence[Item], task: Task, engine: Engine, progress: Progress) -> dict[str, Rows]:
-    """Scores every candidate and writes every answer of a section. Raises IclError for a score that is not a finite number."""
+def score_section(
+    episode: str, items: Sequence[Item], task: Task, engine: Engine, progress: Progress, near: Sequence[str] = ()
+) -> dict[str, Rows]:
+    """Scores every candidate and writes every answer of a section; `near` names what queries and anchors are compared by.
+
+    Raises IclError for a score that is not a finite number.
+    """
+    near_rows = {"neighbours": neighbour_rows(episode, items, near, engine, progress)} if near else {}
+    items = [item for item in items if item.part != "anchor"]
     scores = engine.score([request for item in items for request in item.requests], progress)
     written: dict[str, str] = {}
     open_items = [item for item in items if item.open_prompt is not None]
@@ -33,10 +41,10 @@ def score_section(episode: str, items: Sequence[Item], task: Task, engine: Engin
         sums = np.array([_summed(span, episode, item) for span in spans])
         if item.part == "query":
             tables["predictions"].extend(_query_rows(episode, item, task, sums, spans, written.get(item.query.id)))
-            tables["prompts"].append(_prompt_row(episode, item))
+            tables["prompts"].append(_prompt_row(episode, item, task))
         else:
             tables["content_free"].extend(_free_rows(episode, item, sums, spans))
-    return tables
+    return tables | near_rows
 
 
 def _summed(span: NDArray[np.float64], episode: str, item: Item) -> float:
@@ -107,7 +115,7 @@ def _free_rows(episode: str, item: Item, sums: NDArray[np.float64], spans: Seque
     ]
 
 
-def _prompt_row(episode: str, item: Item) -> dict[str, object]:
+def _prompt_row(episode: str, item: Item, task: Task) -> dict[str, object]:
     prompt = item.open_prompt or item.prompts[0]
     return {
         "episode": episode,
@@ -117,4 +125,5 @@ def _prompt_row(episode: str, item: Item) -> dict[str, object]:
         "demonstrations": list(prompt.demonstrations),
         "shown": list(item.shown),
         "dropped": item.dropped,
+        "tokens": length_of(item, task),
     }

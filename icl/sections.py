@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from icl.prepare import Prepared
+from icl.anchors import ANCHORS
+from icl.calibration import OF_LABELS, get_calibrator
+from icl.prepare import Prepared, has_own_contexts
 from tasks import Query
 
 REQUESTS = 16_384
@@ -35,8 +37,12 @@ class Section:
 def sections_of(prepared: Prepared) -> list[Section]:
     """All sections of a run, in its order."""
     found: list[Section] = []
+    spec = prepared.resolved.spec
+    asks_pool = any(get_calibrator(name).needs in OF_LABELS - {"channel"} for name in spec.calibration)
+    beside = 1 + ANCHORS if asks_pool and has_own_contexts(spec) else 1  # then every query's context is asked its anchors, too
     for position, (episode, (_, queries)) in enumerate(zip(prepared.episodes, prepared.pairs, strict=True)):
-        size = min(QUERIES, max(1, REQUESTS // _candidates(episode.labels, [example.query() for example in queries])))
+        asked = _candidates(episode.labels, [example.query() for example in queries]) * beside
+        size = min(QUERIES, max(1, REQUESTS // asked))
         for number, start in enumerate(range(0, len(queries), size)):
             found.append(Section(f"{episode.id}.{number:04d}", position, number, start, min(start + size, len(queries))))
     return found

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from icl.ablation import written_as
-from icl.calibration import get_calibrator
+from icl.anchors import labelled
+from icl.calibration import Needs, get_calibrator
 from icl.cost import Clock, forward_flops, peak_memory_bytes
 from icl.device import keep_freed_memory
 from icl.embedder import Embedder
@@ -18,6 +19,7 @@ from icl.engine.store import Identity, ScoreStore, StoredEngine, store_path
 from icl.engine.types import Engine, Progress, Work
 from icl.environment import describe
 from icl.judge import PromptJudge
+from icl.labelwords import find_label_words
 from icl.models import load_model
 from icl.models.load import LoadedModel
 from icl.ordering import make_order
@@ -32,25 +34,44 @@ from icl.sentences import SentenceEmbedder
 from icl.shared import Shared
 from prompts import PromptBuilder
 from prompts.chat import chat_renderer
+from tasks import keyed_rng
 from tasks.types import with_labels
 
 if TYPE_CHECKING:
     from icl.engine.hf import HFEngine
 
-FREE_PARTS: tuple[Part, ...] = ("content_free", "domain", "premise")
+PART_OF: dict[Needs, Part] = {
+    "content_free": "content_free",
+    "domain": "domain",
+    "premise": "premise",
+    "channel": "channel",
+    "estimation": "estimation",
+    "divergence": "anchor",
+    "hidden": "anchor",
+}
+"""What a calibration reads → the items that it is made from."""
 
 
 class Session:
     """Plans and scores sections. The first one that it scores carries what preparing and loading cost."""
 
     def __init__(
-        self, prepared: Prepared, clock: Clock, *, device: str, batch_tokens: int, fresh: bool, shared: Shared | None = None
+        self,
+        prepared: Prepared,
+        clock: Clock,
+        *,
+        device: str,
+        batch_tokens: int,
+        fresh: bool,
+        shared: Shared | None = None,
+        label_words: Mapping[str, str] | None = None,
     ) -> None:
+        """`label_words` are those that a run which goes on has found already."""
         keep_freed_memory()
         with clock.phase("load"):
             self.loaded, self.inner = in_memory(prepared, device, batch_tokens, shared or Shared())
         self.prepared, self.clock, self.device = prepared, clock, device
-        self.environment = environment_of(prepared, self.inner, device)
+        self.environment = environment_of(prepared, self.inner, device, self.loaded.context_window)
         identity = identity_of(prepared, self.inner, self.environment)
         store = ScoreStore(store_path())
         self.engine = StoredEngine(self.inner, store, identity, clock, fresh=fresh)
@@ -60,10 +81,25 @@ class Session:
             if other
             else Embedder(self.engine, self.loaded.tokenizer, self.loaded.context_window)
         )
-        self.planner = planner_of(prepared, self.engine, embed, self.loaded.context_window, self.loaded.tokenizer)
+        words = dict(label_words) if label_words else self._find_words()
+        self.environment["run"]["label_words"] = words
+        self.planner = planner_of(prepared, self.engine, embed, self.loaded.context_window, self.loaded.tokenizer, words)
         self._choosers: dict[Any, Chooser] = {}
         self._counted = (replace(self.inner.work), dict[str, float]())
         """Work and seconds that have been charged to a section so far."""
+
+    def _find_words(self) -> dict[str, str]:
+        """Label → word for `--labels auto`, on labelled examples of the split that the first episode shows; else empty."""
+        spec, task = self.prepared.resolved.spec, self.prepared.task
+        if spec.labels != "auto":
+            return {}
+        tokenizer = self.loaded.tokenizer
+        builder = PromptBuilder(self.prepared.template, task, chat_renderer(tokenizer) if spec.chat else None)
+        split = self.prepared.episodes[0].support_split
+        rng = keyed_rng(spec.seed, "label-words", split)
+        examples = labelled(task.splits[split], (), task.labels, rng, "--labels auto needs")
+        with self.clock.phase("label words"):
+            return find_label_words(self.engine, Encoder(tokenizer), builder, examples, task.labels, self.loaded.context_window)
 
     def planned(self, sections: Sequence[Section]) -> Iterator[tuple[Section, list[Item]]]:
         """Each section with its items. The next is planned while the caller scores the one before, unless planning needs the engine."""
@@ -87,12 +123,13 @@ class Session:
         if pool not in self._choosers:
             self._choosers[pool] = self.planner.selector.over(support, episode.labels or self.prepared.task.labels)
         asked = queries[section.start : section.stop]
-        return list(self.planner.items(episode, self._choosers[pool], support, asked, first=section.number == 0))
+        return list(self.planner.items(episode, self._choosers[pool], support, asked, first=section.number == 0, every=queries))
 
     def score(self, section: Section, items: Sequence[Item], progress: Progress) -> tuple[dict[str, Rows], dict[str, Any]]:
         """The rows of a section's tables, and what it cost. Raises IclError for a score that is not a finite number."""
         episode = self.prepared.episodes[section.episode].id
-        tables = score_section(episode, items, self.prepared.task, self.engine, progress)
+        near = [of for of in needs_of(self.prepared) if PART_OF[of] == "anchor"]
+        tables = score_section(episode, items, self.prepared.task, self.engine, progress, near)
         return tables, self._cost()
 
     def _cost(self) -> dict[str, Any]:
@@ -124,6 +161,12 @@ def in_memory(prepared: Prepared, device: str, batch_tokens: int, shared: Shared
     return shared.model((source, spec.dtype, device, spec.device_map, batch_tokens), make)
 
 
+def needs_of(prepared: Prepared) -> list[Needs]:
+    """What the run's calibrations read, each once, in their order."""
+    needs = [get_calibrator(name).needs for name in prepared.resolved.spec.calibration]
+    return [of for of in dict.fromkeys(needs) if of]
+
+
 def identity_of(prepared: Prepared, engine: Any, environment: dict[str, Any]) -> Identity:
     """What the score store keeps scores apart by, besides the tokens."""
     spec = prepared.resolved.spec
@@ -134,18 +177,19 @@ def identity_of(prepared: Prepared, engine: Any, environment: dict[str, Any]) ->
     return Identity(prepared.source.fingerprint, spec.dtype, device, f"hf {engine.path}{trusted}", versions)
 
 
-def planner_of(prepared: Prepared, engine: Engine, embed: Embed, window: int, tokenizer: Any) -> Planner:
-    """What makes the items of a run's episodes."""
+def planner_of(
+    prepared: Prepared, engine: Engine, embed: Embed, window: int, tokenizer: Any, label_words: Mapping[str, str] | None = None
+) -> Planner:
+    """What makes the items of a run's episodes; `label_words` as `--labels auto` found them."""
     spec = prepared.resolved.spec
     chat = chat_renderer(tokenizer) if spec.chat else None
 
     @cache
     def builder(labels: tuple[str, ...]) -> PromptBuilder:
-        return PromptBuilder(*written_as(spec.labels, prepared.template, with_labels(prepared.task, labels)), chat)
+        return PromptBuilder(*written_as(spec.labels, prepared.template, with_labels(prepared.task, labels), label_words), chat)
 
     encoder = Encoder(tokenizer)
     means = Means(embed, PromptJudge(engine, encoder, builder, window))
-    needs = {get_calibrator(name).needs for name in spec.calibration}
     return Planner(
         spec=spec,
         task=prepared.task,
@@ -154,17 +198,17 @@ def planner_of(prepared: Prepared, engine: Engine, embed: Embed, window: int, to
         window=window,
         selector=make_selector(spec.selector, means),
         order=make_order(spec.order, means),
-        parts=frozenset(part for part in FREE_PARTS if part in needs),
+        parts=frozenset(PART_OF[of] for of in needs_of(prepared)),
         generate=prepared.task.kind == "generation",
     )
 
 
-def environment_of(prepared: Prepared, engine: Any, device: str) -> dict[str, Any]:
+def environment_of(prepared: Prepared, engine: Any, device: str, window: int) -> dict[str, Any]:
     """As `environment.json` holds it."""
     spec, task, source = prepared.resolved.spec, prepared.task, prepared.source
     return {
         **describe(device, spec.dtype),
-        "engine": {"back_end": "hf", "path": engine.path, "notes": engine.notes},
+        "engine": {"back_end": "hf", "path": engine.path, "notes": engine.notes, "window": window},
         "model": {"name": source.name, "fingerprint": source.fingerprint, "description": source.description, "notes": list(source.notes)},
         "template": {"name": prepared.template.name, "sha256": prepared.template.sha256},
         "data": {

@@ -11,7 +11,7 @@ from icl.ablation import LABELS
 from icl.calibration.length import LENGTHS
 from tasks.errors import IclError, unknown_name
 
-OVERFLOW = ("error", "drop")
+OVERFLOW = ("error", "drop", "fewer")
 DEFAULT_MODEL = "builtin:smollm2-135m"
 
 PROTOCOL = 1
@@ -35,7 +35,7 @@ class RunSpec:
     order: str = "given"
     """How the selected demonstrations are arranged."""
     labels: str = "true"
-    """What demonstrations show as their answers: `true`, `random`, `flipped` or `empty`, see icl/ablation.py."""
+    """What demonstrations show as their answers: `true`, `random`, `flipped`, `empty` or `auto`, see icl/ablation.py."""
     shots: int = 8
     """Demonstrations in the prompt."""
     pool: int | None = None
@@ -56,7 +56,8 @@ class RunSpec:
     """How a model that is too big for one device is spread (accelerate's `auto`, `balanced`, `sequential`); empty: one device."""
     batch_tokens: int | None = None
     overflow: str = "error"
-    """A prompt longer than the context window: `error`, or `drop` whole demonstrations (counted and reported)."""
+    """A prompt longer than the context window: `error`; `drop` whole demonstrations; or `fewer`, the same number for all queries of the
+    episode. What was dropped is counted and reported."""
     chat: bool = False
     trust_remote_code: bool = False
     allow_pickle: bool = False

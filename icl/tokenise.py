@@ -44,6 +44,23 @@ def tokenise(encoder: Encoder, prompts: Sequence[Prompt]) -> list[ScoreRequest]:
     return [ScoreRequest(context, tuple(ids[scored_from:])) for ids, _ in encoded]
 
 
+def tokenise_channel(encoder: Encoder, prompts: Sequence[Prompt]) -> list[ScoreRequest]:
+    """One request per candidate of one query, whose input is scored after it: the same last tokens in all of them.
+
+    Counted from the end, the span begins where the earliest of theirs does, or where their tokens begin to be the same: answers that merge
+    with the beginning of the input leave different tokens there, and sums over different tokens cannot be compared.
+    Raises IclError for an input without a token that all share.
+    """
+    encoded = encoder([p.text for p in prompts], prompts[0].add_special_tokens)
+    longest = max(len(ids) - _first_beyond(ends, prompt.span[0]) for (ids, ends), prompt in zip(encoded, prompts, strict=True))
+    count = min(longest, common_prefix([ids[::-1] for ids, _ in encoded])) if len(prompts) > 1 else longest
+    if count == 0:
+        raise IclError(f"{_where(prompts[0])}: channel scoring needs an input with a token of its own, but there is none")
+    if any(count == len(ids) for ids, _ in encoded):
+        raise IclError(f"{_where(prompts[0])}: channel scoring needs an answer before the input, but the prompt begins with the input")
+    return [ScoreRequest.whole(ids, len(ids) - count) for ids, _ in encoded]
+
+
 def tokenise_open(encoder: Encoder, prompts: Sequence[Prompt]) -> list[list[int]]:
     """Token ids of prompts after which the model writes: without what the tokenizer would put behind a text."""
     if not prompts:

@@ -17,7 +17,7 @@ from prompts.language import FILTERS, GLOBALS, JINJA_FILTERS, JINJA_TESTS, TESTS
 from prompts.sandbox import Sandbox, metered
 from tasks.errors import IclError, unknown_name
 
-BLOCKS = ("instruction", "query", "demonstration", "separator")
+BLOCKS = ("instruction", "query", "demonstration", "channel", "separator")
 SHARED = (nodes.Macro, nodes.Assign, nodes.AssignBlock, nodes.Import, nodes.FromImport)
 """What may stand outside the blocks."""
 INCLUSIONS = (nodes.Include, nodes.Import, nodes.FromImport)

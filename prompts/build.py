@@ -9,7 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
+from prompts.channel import Channel
 from prompts.errors import UndefinedField
 from prompts.render import Renderer
 from prompts.template import GIVEN
@@ -139,6 +141,26 @@ class PromptBuilder:
         context = self.context(demonstrations, query)
         ids = tuple(example.id for example in demonstrations)
         return Prompt(query.id, "", context, "", ids, self.chat is None)
+
+    @cached_property
+    def channel(self) -> Channel:
+        """How items are written answer-first. Raises IclError for a template that does not say it, and for chat turns."""
+        if self.chat is not None:
+            raise IclError("channel scoring reads the input after the answer, which turns of a chat do not have; leave out --chat")
+        return Channel(self.template, self.renderer, self.task.fields)
+
+    def channel_prompts(self, demonstrations: Sequence[Example], query: Query, candidates: Sequence[Candidate]) -> list[Prompt]:
+        """One prompt per candidate, each item answer-first; the span is the query's input, after another answer in each of them."""
+        render, write = self.renderer, self.verbalizer.write
+        parts = [render.instruction] if render.instruction else []
+        parts += [self.channel.write(example.query(), write(example))[0] for example in demonstrations]
+        head = "".join(part + render.separator for part in parts)
+        ids = tuple(example.id for example in demonstrations)
+        prompts = []
+        for candidate in candidates:
+            text, start = self.channel.write(query, candidate.text)
+            prompts.append(Prompt(query.id, candidate.label, head + text[:start], text[start:], ids))
+        return prompts
 
     def context(self, demonstrations: Sequence[Example], query: Query) -> str:
         """Everything before the answer."""

@@ -48,6 +48,10 @@ class Renderer:
         fields = {**self._fields(example.query()), "query": query, "answer": answer}
         return self._render("demonstration", fields, example.id)
 
+    def channel(self, query: Query, answer: str) -> str:
+        """An item with its answer, as the block `channel` writes it."""
+        return self._render("channel", {**self._fields(query), "query": self.query(query), "answer": answer}, query.id)
+
     def _fields(self, query: Query) -> dict[str, Any]:
         return {**query.inputs, **_choices(query.choices or self._given["labels"])}
 

@@ -1,10 +1,11 @@
 """Loading templates: from the library, from a file, from a text.
 
-A template file is a short YAML front matter between two `---` lines and four named Jinja blocks:
+A template file is a short YAML front matter between two `---` lines and named Jinja blocks:
 
     instruction    (optional) stands once, before everything
     query          the query side: what the model sees of an item, up to but not including the answer
     demonstration  (optional) an item with its answer; by default the query side, the answer prefix and the answer
+    channel        (optional) an item written answer-first, for `--calibration channel`; by default the query side turned round
     separator      (optional) between instruction, demonstrations and query; by default an empty line
 """
 
@@ -22,7 +23,7 @@ from tasks.errors import IclError, unknown_name
 
 LIBRARY = Path(__file__).parent / "library"
 GIVEN = frozenset({"answer", "query", "labels", "choices", "letters", "task"})
-"""Names that every template may use besides the input fields: `answer` and `query` in a demonstration only."""
+"""Names that every template may use besides the input fields: `answer` and `query` in a demonstration and a channel only."""
 ANSWER_SIDE = frozenset({"answer", "query"})
 SAME_FOR_ALL = GIVEN - {"choices"}
 """Given names that are the same for every query."""
@@ -101,7 +102,9 @@ def parse_template(text: str, name: str, path: Path | None = None) -> Template:
 def _check_names(used: dict[str, frozenset[str]], where: str) -> None:
     """The answer is out of reach of what stands before it, and the query side differs between items."""
     for block, names in used.items():
-        if block != "demonstration" and names & ANSWER_SIDE:
+        if block not in ("demonstration", "channel") and names & ANSWER_SIDE:
             raise AnswerInReach(f"{where}: block '{block}' uses '{min(names & ANSWER_SIDE)}', which exists in 'demonstration' only")
+    if "channel" in used and "answer" not in used["channel"]:
+        raise IclError(f"{where}: block 'channel' must use {{{{ answer }}}}: it writes an item answer-first")
     if not used["query"] - SAME_FOR_ALL:
         raise IclError(f"{where}: block 'query' must use an input field (such as {{{{ text }}}}), or every query would be the same prompt")

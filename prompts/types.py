@@ -14,7 +14,8 @@ Mapped = Literal["own", "reversed", "arbitrary"]
 
 @dataclass(frozen=True)
 class Template:
-    """One `.jinja` file: a YAML front matter and the named blocks `instruction`, `query`, `demonstration`, `separator`."""
+    """One `.jinja` file: a YAML front matter and the named blocks `instruction`, `query`, `demonstration`, `channel`,
+    `separator`."""
 
     name: str
     source: str

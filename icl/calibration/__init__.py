@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from icl.calibration.batch import BatchCalibration, BatchLogCalibration
+from icl.calibration.channel import ChannelScores
 from icl.calibration.contextual import ContextualCalibration
 from icl.calibration.domain_context import DomainContextCalibration
+from icl.calibration.hidden import HiddenCalibration
+from icl.calibration.knn_prompting import KNNPrompting
 from icl.calibration.none import NoCalibration
 from icl.calibration.pmi import PMICalibration
-from icl.calibration.types import Calibrator, LabelScores, Needs
+from icl.calibration.prototypical import PrototypicalCalibration
+from icl.calibration.types import OF_LABELS, Calibrator, LabelScores, Needs, Neighbours
 from tasks.errors import unknown_name
 
 CALIBRATORS: dict[str, Calibrator] = {
@@ -17,6 +21,10 @@ CALIBRATORS: dict[str, Calibrator] = {
     "batch": BatchCalibration(),
     "batch-log": BatchLogCalibration(),
     "pmi": PMICalibration(),
+    "channel": ChannelScores(),
+    "prototypical": PrototypicalCalibration(),
+    "knn-prompting": KNNPrompting(),
+    "hidden": HiddenCalibration(),
 }
 """Name → calibrator, in the order in which they are shown."""
 
@@ -28,4 +36,4 @@ def get_calibrator(name: str) -> Calibrator:
     return CALIBRATORS[name]
 
 
-__all__ = ["CALIBRATORS", "Calibrator", "LabelScores", "Needs", "get_calibrator"]
+__all__ = ["CALIBRATORS", "OF_LABELS", "Calibrator", "LabelScores", "Needs", "Neighbours", "get_calibrator"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,26 @@ from numpy.typing import NDArray
 from tasks.errors import IclError
 
 Array = NDArray[np.float64]
-Needs = Literal["", "content_free", "domain", "premise"]
+IntArray = NDArray[np.int64]
+Needs = Literal["", "content_free", "domain", "premise", "channel", "estimation", "divergence", "hidden"]
+OF_LABELS = frozenset({"channel", "estimation", "divergence", "hidden"})
+"""Needs that only a task with a label set can meet, and that more must be asked for than other query sides."""
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """How far each query is from labelled examples after the same demonstrations. Raises ValueError for shapes that do not fit."""
+
+    distance: Array
+    """(n_query, n_example), not negative; +inf where a query has fewer examples than another."""
+    column: IntArray
+    """(n_query, n_example): candidate that is the example's label."""
+
+    def __post_init__(self) -> None:
+        if self.distance.ndim != 2 or self.distance.shape != self.column.shape:
+            raise ValueError(f"distance and column must have one shape, but got {self.distance.shape} and {self.column.shape}")
+        if not (self.distance >= 0).all() or not np.isfinite(self.distance).any(axis=1).all():
+            raise IclError("distances must be numbers from 0 up, at least one per query; try --dtype float32")
 
 
 @dataclass(frozen=True)
@@ -31,18 +50,30 @@ class LabelScores:
 
     premise: Array | None = None
     """The same: after the query side without its inputs; first axis n_query where candidates or choices differ by query."""
+    channel: Array | None = None
+    """(n_query, 1, n_candidate): of the query's input, after each candidate."""
+    estimation: Array | None = None
+    """Of the shape of `content_free`: after inputs of the pool that are not shown."""
+    divergence: Neighbours | None = None
+    """Kullback-Leibler divergence of the next-token distributions of labelled examples from each query's."""
+    hidden: Neighbours | None = None
+    """Distance of hidden states from the centroid of each label: one "example" per label."""
 
     def __post_init__(self) -> None:
         if self.logprob.ndim != 2:
             raise ValueError(f"logprob must have shape (n_query, n_candidate), but got {self.logprob.shape}")
         _check_finite("logprob", self.logprob)
-        for name, prior in (("content_free", self.content_free), ("domain", self.domain), ("premise", self.premise)):
+        queries, candidates = self.logprob.shape
+        for name in ("content_free", "domain", "premise", "channel", "estimation"):
+            prior = getattr(self, name)
             if prior is None:
                 continue
-            queries, candidates = self.logprob.shape
             if prior.ndim != 3 or prior.shape[0] not in (1, queries) or prior.shape[1] < 1 or prior.shape[2] != candidates:
                 raise ValueError(f"{name} must have shape (1 or {queries}, n_free >= 1, {candidates}), but got {prior.shape}")
             _check_finite(name, prior)
+        for near in (self.divergence, self.hidden):
+            if near is not None and len(near.distance) != queries:
+                raise ValueError(f"neighbours must have {queries} rows, but got {len(near.distance)}")
 
 
 class Calibrator(Protocol):
@@ -58,7 +89,7 @@ class Calibrator(Protocol):
 
     @property
     def needs(self) -> Needs:
-        """Which extra scores it reads: nothing, `content_free`, `domain` or `premise`."""
+        """Which extra scores it reads: nothing, or the name of a field of `LabelScores`."""
         ...
 
     @property
@@ -106,7 +137,10 @@ def divide(logprob: Array, log_prior: Array) -> Array:
     return normalise(np.where(absent, -np.inf, logprob - np.where(absent, 0.0, log_prior)))
 
 
-def prior_of(calibration: str, prior: Array | None, needs: str) -> Array:
+Extra = TypeVar("Extra")
+
+
+def prior_of(calibration: str, prior: Extra | None, needs: str) -> Extra:
     """The extra scores of a calibration. Raises IclError when the run has not asked the model for them."""
     if prior is None:
         raise IclError(

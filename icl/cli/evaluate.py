@@ -23,7 +23,7 @@ def command(
         str,
         typer.Option(
             help="random, balanced, fixed, bm25, knn, bm25-stratified, knn-stratified, mmr, dpp, set-coverage, votek, k-center, "
-            "perplexity, mdl, condacc, "
+            "perplexity, mdl, condacc, epr, "
             "or fixed:ID,ID,…"
         ),
     ] = "random",
@@ -38,14 +38,20 @@ def command(
         str, typer.Option(help="What texts are embedded with: a sentence-transformers model. [default: the evaluated model]")
     ] = "",
     labels: Annotated[
-        str, typer.Option(help="Labels that demonstrations show: true, random, flipped, or empty (written as A, B, …).")
+        str,
+        typer.Option(
+            help="Labels that demonstrations show: true, random, flipped, empty (written as A, B, …), or auto (words found on the "
+            "demonstration split)."
+        ),
     ] = "true",
     shots: Annotated[int, typer.Option(help="Demonstrations in the prompt.")] = 8,
     pool: Annotated[int | None, typer.Option(help="Rows of the demonstration split to choose from. [default: all]")] = None,
     calibration: Annotated[
         str,
         typer.Option(
-            help="Comma-separated: none, contextual, domain-context, batch, batch-log, pmi. [default: the first four, as far as they apply]"
+            help="Comma-separated: none, contextual, domain-context, batch, batch-log, pmi, channel, prototypical, knn-prompting, "
+            "hidden. "
+            "[default: the first four, as far as they apply]"
         ),
     ] = "",
     normalise: Annotated[str, typer.Option(help="Candidates' log-probabilities by length: none (sums), token or byte.")] = "none",
@@ -59,7 +65,13 @@ def command(
         str, typer.Option("--device-map", help="Spread a model too big for one device: auto, balanced, sequential. [default: one device]")
     ] = "",
     batch_tokens: Annotated[int | None, typer.Option(help="Tokens of one forward pass. [default: by device]")] = None,
-    overflow: Annotated[str, typer.Option(help="Prompt over the context window: error, or drop whole demonstrations.")] = "error",
+    overflow: Annotated[
+        str,
+        typer.Option(
+            help="Prompt over the context window: error, drop (whole demonstrations, where a query needs it), or fewer (the same number "
+            "for all queries of an episode)."
+        ),
+    ] = "error",
     chat: Annotated[bool, typer.Option("--chat", help="Demonstrations as turns of the tokenizer's chat template.")] = False,
     episodes_file: Annotated[Path | None, typer.Option("--episodes-file", help="Use the episodes of this file (episodes.jsonl).")] = None,
     data_dir: DataDir = None,

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from icl.engine.decode import generate_shared
+from icl.engine.ends import next_token, rows_of
 from icl.engine.forward import TreeForward
 from icl.engine.greedy import end_tokens, generate_singly, plain_greedy
 from icl.engine.head import Head
@@ -175,6 +176,54 @@ class HFEngine:
             out[where[sequence]] = pooled.cpu().numpy()
             progress(len(sequence), total)
         return out
+
+    # --- what stands at the end of a sequence --------------------------------------------------------------------------
+
+    @torch.inference_mode()
+    def distributions(self, sequences: Sequence[Sequence[int]], progress: Progress) -> NDArray[np.float32]:
+        """See Engine.distributions. Raises IclError where one is not finite."""
+        self.work.tokens_total += sum(map(len, sequences))
+        self.work.scored_rows += len(set(map(tuple, sequences)))
+        return self._halving(
+            lambda: rows_of(
+                sequences,
+                lambda distinct: self._ends(distinct, self.plain, progress),
+                lambda states: next_token(self.head, states),
+                "distributions",
+            )
+        )
+
+    @torch.inference_mode()
+    def last_states(self, sequences: Sequence[Sequence[int]], progress: Progress) -> NDArray[np.float32]:
+        """See Engine.last_states. Raises IclError where one is not finite."""
+        self.work.tokens_total += sum(map(len, sequences))
+        plain = PlainBatches(self.model)
+        return self._halving(
+            lambda: rows_of(sequences, lambda distinct: self._ends(distinct, plain, progress), lambda s: s.float(), "hidden states")
+        )
+
+    def _ends(self, distinct: list[Ids], plain: PlainBatches, progress: Progress) -> Iterable[tuple[list[int], Tensor]]:
+        """See icl.engine.ends.Ends. What the sequences begin with alike is computed once, as for scores."""
+        if self._use_tree(max(map(len, distinct))):
+            assert self.forward is not None
+            tree = TokenTree.build(distinct)
+            order = np.argsort(tree.leaf, kind="stable")
+            leaves = tree.leaf[order]
+            for chunk, hidden in self.forward.hidden(tree, self.batch_tokens, self.work):
+                low, high = np.searchsorted(leaves, [chunk.start, chunk.stop])
+                if low < high:
+                    yield order[low:high].tolist(), hidden[torch.as_tensor(leaves[low:high] - chunk.start, device=hidden.device)]
+                progress(chunk.stop - chunk.start, len(tree))
+            return
+        place = {sequence: i for i, sequence in enumerate(distinct)}
+        shared = min(common_prefix(distinct), min(map(len, distinct)) - 1) if len(distinct) > 1 else 0
+        if shared < LEAST_SHARED or not self._prefix_is_exact():
+            shared = 0
+        read = PrefixBatches(plain).states(distinct, shared, self.batch_tokens, self.work) if shared else None
+        total = shared + sum(len(sequence) - shared for sequence in distinct)
+        for sequence, values in read or plain.states(distinct, self.batch_tokens, self.work):
+            yield [place[sequence]], values[-1:]
+            progress(len(sequence) - shared, total)
 
     def _states(self, sequences: list[Ids]) -> Iterable[tuple[Ids, Tensor]]:
         """Each sequence with its last hidden states: (tokens, hidden)."""

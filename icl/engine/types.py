@@ -77,7 +77,7 @@ class Work:
 
 
 class Engine(Protocol):
-    """Scores, writes and embeds token sequences with one causal language model."""
+    """Scores, writes, embeds and continues token sequences with one causal language model."""
 
     @property
     def work(self) -> Work:
@@ -94,4 +94,12 @@ class Engine(Protocol):
 
     def embed(self, sequences: Sequence[Sequence[int]], progress: Progress, pool: Pooling = "mean") -> NDArray[np.float32]:
         """Last hidden states pooled over each sequence: shape (sequences, hidden size)."""
+        ...
+
+    def distributions(self, sequences: Sequence[Sequence[int]], progress: Progress) -> NDArray[np.float32]:
+        """Log-probabilities of every token after each sequence: shape (sequences, vocabulary). The caller bounds how many are held."""
+        ...
+
+    def last_states(self, sequences: Sequence[Sequence[int]], progress: Progress) -> NDArray[np.float32]:
+        """Last hidden state of each sequence's last token, (sequences, hidden size): `embed` for long contexts that sequences share."""
         ...

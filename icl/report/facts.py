@@ -163,6 +163,24 @@ def cost_view(cost: Mapping[str, Any]) -> CostView:
     return CostView(pairs, tuple((name, seconds(value), 100 * value / longest) for name, value in cost["seconds"].items()))
 
 
+def words_found(environment: Mapping[str, Any]) -> str:
+    """Labels with the words that `--labels auto` found for them; empty for other runs."""
+    return ", ".join(f"{label} → {word}" for label, word in environment["run"].get("label_words", {}).items())
+
+
+def window_used(prompts: Sequence[Mapping[str, Any]], window: int | None) -> str:
+    """Tokens of the longest prompt and their share of the context window; empty for a run from before they were kept."""
+    longest = max((row["tokens"] or 0 for row in prompts), default=0)
+    return f"{longest:,} tokens, {100 * longest / window:.0f}\u202f% of the window of {window:,}" if longest and window else ""
+
+
+def shots_by_episode(prompts: Sequence[Mapping[str, Any]]) -> str:
+    """How many demonstrations the prompts of each episode hold: "5 to 6 of 8 demonstrations"."""
+    kept = [len(row["demonstrations"]) for row in prompts]
+    asked = len(prompts[0]["demonstrations"]) + prompts[0]["dropped"]
+    return f"{min(kept)}{f' to {max(kept)}' if max(kept) > min(kept) else ''} of {asked} demonstrations"
+
+
 def command_line(spec: RunSpec, episodes_file: Path | None = None) -> str:
     """The command that makes this run again; options that have their default are left out, but for the telling ones.
 

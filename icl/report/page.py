@@ -61,6 +61,10 @@ class Page:
     n_prompts: int
     dropped_rows: Mapping[str, int]
     command: str
+    label_words: str
+    """That were searched for; empty when they were not."""
+    window_used: str
+    """By the longest prompt; empty when that was not kept."""
     provenance: facts.Pairs
 
     @property
@@ -85,7 +89,8 @@ def build_page(run: Run, summary: Mapping[str, Any]) -> Page:
     """The view of a run."""
     metrics, environment, spec = summary["metrics"], run.environment, run.resolved.spec
     predictions, prompts = run.table("predictions"), run.table("prompts")
-    episodes = episode_scores(predictions, run.table("content_free"), environment["run"]["labels"], spec.normalise)
+    free, near = run.table("content_free"), run.table("neighbours")
+    episodes = episode_scores(predictions, free, environment["run"]["labels"], spec.normalise, near)
     choices = _choices(episodes, spec.calibration, metrics, predictions, prompts) if episodes else None
     names = list(dict.fromkeys(row["episode"] for row in predictions))
     main = [metric for metric in ("exact_match", "token_f1", "accuracy") if any(metric in of for of in metrics.values())]
@@ -112,6 +117,8 @@ def build_page(run: Run, summary: Mapping[str, Any]) -> Page:
         n_prompts=len(prompts),
         dropped_rows=environment["data"].get("dropped", {}),
         command=facts.command_line(spec, None if environment["run"].get("episodes", "drawn") == "drawn" else run.dir / "episodes.jsonl"),
+        label_words=facts.words_found(environment),
+        window_used=facts.window_used(prompts, environment["engine"].get("window")),
         provenance=facts.provenance(run.resolved, environment, summary["spec_sha256"]),
     )
 

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from icl.calibration import get_calibrator
+from icl.report.facts import shots_by_episode, window_used, words_found
 from icl.runs import Run
 
 TITLES = {
@@ -81,18 +82,27 @@ def footnotes(run: Run) -> list[str]:
     said = (
         "± half the 95 % interval of this split's mean over episode draws (Student's t)" if episodes > 1 else "one episode has no interval"
     )
-    lines = [f"{episodes} episodes x {queries} queries of the split '{facts['split']}'; {said}"]
+    words = words_found(run.environment)
+    lines = [f"label words found: {words}"] if words else []
+    lines += [f"{episodes} episodes x {queries} queries of the split '{facts['split']}'; {said}"]
     if episodes >= 20:
         lines.append("the crossed bootstrap over episodes and queries is in summary.json and in the report")
     if any(get_calibrator(name).transductive for name in metrics):
         lines.append("* transductive: sees all queries of the episode at once, and profits where their labels are balanced")
+    if reading := [name for name in metrics if get_calibrator(name).needs in ("divergence", "hidden")]:
+        lines.append(f"{' and '.join(reading)} also used labelled examples of the pool that are not shown (docs/methods.md)")
     if any("ece" in of for of in metrics.values()):
         lines.append("ECE pools the episodes (10 equal bins, jackknife interval); a perfect model would not show 0: see the report")
-    dropped = sum(1 for row in run.table("prompts") if row["dropped"])
-    if dropped:
+    prompts = run.table("prompts")
+    dropped = sum(1 for row in prompts if row["dropped"])
+    if dropped and run.resolved.spec.overflow == "fewer":
+        lines.append(f"{shots_by_episode(prompts)}: all that fit for every query of the episode (--overflow fewer)")
+    elif dropped:
         lines.append(
             f"{dropped} of {episodes * queries} prompts were over the context window and lost whole demonstrations (--overflow drop)"
         )
+    if used := window_used(prompts, run.environment["engine"].get("window")):
+        lines.append(f"the longest prompt takes {used}")
     lines.extend(run.environment["engine"]["notes"])
     return lines
 

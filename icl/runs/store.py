@@ -60,7 +60,7 @@ class Run:
         return facts
 
     def table(self, name: str) -> Rows:
-        """Rows of `predictions`, `content_free` or `prompts`."""
+        """Rows of `predictions`, `content_free`, `prompts` or `neighbours`."""
         return read_table(self.dir, name)
 
     def to_json(self) -> dict[str, Any]:
@@ -140,6 +140,12 @@ class Draft:
     def is_fresh(self) -> bool:
         """Whether the run was begun with `fresh`: then it goes on without the score store's help as well."""
         return bool(read_json(self.dir / "environment.json").get("fresh", False))
+
+    def label_words(self) -> dict[str, str]:
+        """Label words that the run found when it was begun (`--labels auto`), to go on with the same; empty when there are none."""
+        path = self.dir / "environment.json"
+        words: dict[str, str] = read_json(path, "run")["run"].get("label_words", {}) if path.is_file() else {}
+        return words
 
     def batch_tokens(self) -> int | None:
         """What was left of `--batch-tokens` after running out of memory; None when that has not happened."""

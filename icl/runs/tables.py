@@ -27,7 +27,7 @@ PREDICTIONS = pa.schema(
 FREE = pa.schema(
     [
         ("episode", pa.string()),
-        ("part", pa.string()),  # content_free, domain or premise
+        ("part", pa.string()),  # content_free, domain, premise, channel or estimation
         ("item", pa.string()),
         ("belongs_to", pa.string()),  # query whose context this is; empty when the episode shares it
         ("candidate", pa.string()),
@@ -45,9 +45,22 @@ PROMPTS = pa.schema(
         ("demonstrations", pa.list_(pa.string())),
         ("shown", pa.list_(pa.string())),  # the labels or answers that they show
         ("dropped", pa.int32()),
+        ("tokens", pa.int32()),  # of the longest prompt, with what the model may write; null in runs from before this was kept
     ]
 )
-SCHEMAS = {"predictions": PREDICTIONS, "content_free": FREE, "prompts": PROMPTS}
+NEIGHBOURS = pa.schema(
+    [
+        ("episode", pa.string()),
+        ("query", pa.string()),
+        ("part", pa.string()),  # divergence: from every anchor; hidden: from the centroid of every label
+        ("names", pa.list_(pa.string())),  # of anchors, or of labels
+        ("labels", pa.list_(pa.string())),
+        ("distances", pa.list_(pa.float64())),  # nats; or units of the hidden states
+    ]
+)
+SCHEMAS = {"predictions": PREDICTIONS, "content_free": FREE, "prompts": PROMPTS, "neighbours": NEIGHBOURS}
+SOMETIMES = frozenset({"neighbours"})
+"""Tables that only runs have whose calibrations need them."""
 
 Rows = list[dict[str, Any]]
 
@@ -61,11 +74,18 @@ def write_tables(directory: Path, tables: dict[str, Rows]) -> None:
 def join_tables(parts: Sequence[Path], directory: Path) -> None:
     """The tables of all parts, in their order, as one file each; one part at a time is in memory."""
     for name in SCHEMAS:
+        if name in SOMETIMES and not any((part / f"{name}.parquet").exists() for part in parts):
+            continue
         _write((_read(part, name) for part in parts), directory, name)
 
 
 def read_table(directory: Path, name: str) -> Rows:
-    """Rows of a table as dictionaries, in the order written. Raises IclError when the file is missing or damaged."""
+    """Rows of a table as dictionaries, in the order written; none of a table that only some runs have.
+
+    Raises IclError when the file is missing or damaged.
+    """
+    if name in SOMETIMES and not (directory / f"{name}.parquet").exists():
+        return []
     rows: Rows = _read(directory, name).to_pylist()
     return rows
 

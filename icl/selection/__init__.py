@@ -9,6 +9,7 @@ from icl.selection.bm25 import BM25Selector
 from icl.selection.condacc import CondAccSelector
 from icl.selection.coverage import CoverageSelector
 from icl.selection.dpp import DPPSelector
+from icl.selection.epr import EPRSelector
 from icl.selection.fixed import PREFIX, FixedSelector, named_ids
 from icl.selection.kcenter import KCenterSelector
 from icl.selection.knn import KNNSelector
@@ -37,6 +38,7 @@ SELECTORS: dict[str, Callable[[Means], Selector]] = {
     "perplexity": lambda means: PerplexitySelector(means.judge),
     "mdl": lambda means: MDLSelector(means.embed, means.judge),
     "condacc": lambda means: CondAccSelector(means.judge),
+    "epr": lambda means: EPRSelector(means.judge),
 }
 """Name → constructor; a strategy that needs embeddings or scores takes them from the engine."""
 

@@ -30,6 +30,10 @@ class Judge(Protocol):
         """
         ...
 
+    def likelihood(self, labels: Sequence[str], examples: Sequence[Example], contexts: Sequence[Sequence[Example]]) -> NDArray[np.float64]:
+        """Log-probability of each example's own answer after each list of demonstrations, (contexts, examples): a sum over its tokens."""
+        ...
+
     def surprise(self, labels: Sequence[str], queries: Sequence[Query]) -> NDArray[np.float64]:
         """Mean of −log p per token of each query side, without demonstrations, (queries,)."""
         ...

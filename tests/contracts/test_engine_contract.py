@@ -264,6 +264,28 @@ def test_embeddings_are_pooled_hidden_states(name: str) -> None:
         np.testing.assert_allclose(last[i], hidden[-1].numpy(), atol=1e-5)
 
 
+@pytest.mark.parametrize("name", ["llama", "mistral-window", "gemma2-soft-caps", "gpt2", "mamba", "bloom", "cohere-logit-scale"])
+def test_distributions_and_states_at_the_end_of_sequences(name: str) -> None:
+    """On every path: one whole row of the vocabulary, and one state, per sequence, repeated and nested ones among them."""
+    engine = make(name, 33)
+    stem = list(sample_requests()[0].token_ids[:40])
+    sequences = [[*stem, 5], [*stem, 5, 6], [*stem, 9, 4, 7], [*stem, 5], [7]]
+    for asked in (sequences, sequences[:4]):
+        rows, states = engine.distributions(asked, silent), engine.last_states(asked, silent)
+        assert rows.dtype == states.dtype == np.float32
+        for sequence, row, state in zip(asked, rows, states, strict=True):
+            with torch.inference_mode():
+                ids = torch.tensor([sequence])
+                logits = engine.model(ids, use_cache=False).logits[0, -1]
+                hidden = engine.model.base_model(ids, use_cache=False).last_hidden_state[0, -1]
+            np.testing.assert_allclose(row, logits.float().log_softmax(-1).numpy(), atol=1e-4)
+            np.testing.assert_allclose(state, hidden.numpy(), atol=1e-4)
+    if MODELS[name][1] == "tree":
+        before = engine.work.tokens_unique
+        engine.distributions(sequences[:4], silent)
+        assert engine.work.tokens_unique - before == 40 + 2 + 3, "what sequences share is computed once"
+
+
 def test_a_model_that_counts_its_own_positions_is_found_out_at_load(monkeypatch: pytest.MonkeyPatch) -> None:
     """The check at load must notice a model that the tree would score wrongly, and fall back."""
     model = make_model("llama")
@@ -296,6 +318,10 @@ def test_what_is_no_number_is_neither_written_nor_embedded(name: str) -> None:
         engine.generate([[5, 6, 7]], 3, [], silent)
     with pytest.raises(IclError, match="embeddings must be finite"):
         engine.embed([[5, 6, 7]], silent)
+    with pytest.raises(IclError, match="distributions must be finite"):
+        engine.distributions([[5, 6, 7]], silent)
+    with pytest.raises(IclError, match="hidden states must be finite"):
+        engine.last_states([[5, 6, 7]], silent)
 
 
 def test_a_model_spread_over_memory_and_disk_scores_the_same(tiny_model_dir: Any) -> None:

@@ -40,6 +40,9 @@ class WordJudge:
         sure = 1 / (1 + np.exp(-0.1 * shared))
         return np.log(np.stack([sure, 1 - sure], axis=2))
 
+    def likelihood(self, labels: Sequence[str], examples: Sequence[Example], contexts: Sequence[Sequence[Example]]) -> NDArray[np.float64]:
+        return self.answers(labels, [example.query() for example in examples], contexts)[:, :, 0]
+
     def surprise(self, labels: Sequence[str], queries: Sequence[Query]) -> NDArray[np.float64]:
         return np.array([max(map(len, query.inputs["text"].split()), default=0) for query in queries], dtype=np.float64)
 
@@ -244,6 +247,27 @@ def test_condacc_finds_the_examples_that_help() -> None:
     assert all(i % 4 == 0 for i in picked)
     with pytest.raises(IclError, match="needs a task with labels or lettered choices"):
         selector.over([Example(f"x{i}", {"text": "."}, "went") for i in range(9)], ()).choose(None, 3, np.random.default_rng(1))
+
+
+def test_epr_takes_what_helps_the_neighbours_of_the_query() -> None:
+    """By hand: 'a' and 'b' are the best matches, 'c' matches less but helps both of them, 'd' does not match at all."""
+    texts = {"a": "warm film", "b": "warm film too", "c": "warm", "d": "cold"}
+    helps = {("a", "b"): -3.0, ("b", "a"): -2.0, ("c", "a"): -1.0, ("c", "b"): -1.5}
+
+    class Helped(WordJudge):
+        def likelihood(
+            self, labels: Sequence[str], examples: Sequence[Example], contexts: Sequence[Sequence[Example]]
+        ) -> NDArray[np.float64]:
+            return np.array(
+                [[helps.get((shown[0].id, of.id), -9.0 if shown[0].id != of.id else 0.0) for of in examples] for shown in contexts]
+            )
+
+    support = [Example(name, {"text": text}, "pos") for name, text in texts.items()]
+    selector = make_selector("epr", Means(embed, Helped()))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("icl.selection.epr.PROXIES", 2)
+        assert selector.over(support, ()).choose(Query("q", {"text": "warm film"}), 3, np.random.default_rng(0)) == [0, 1, 2]
+    assert make_selector("epr", means(embed)).over(support[:1], ()).choose(Query("q", {"text": "warm"}), 1, np.random.default_rng(0)) == [0]
 
 
 @pytest.mark.parametrize("name", ["bm25-stratified", "knn-stratified"])

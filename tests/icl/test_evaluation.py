@@ -450,7 +450,7 @@ def test_one_episode_has_no_interval(spec: RunSpec, tmp_path: Path) -> None:
 
 def test_prompts_over_the_window_drop_whole_demonstrations_when_asked(spec: RunSpec, tmp_path: Path) -> None:
     long = replace(spec, shots=20, episodes=1, queries=3, calibration=("none",))
-    with pytest.raises(IclError, match="--overflow drop to leave out whole demonstrations"):
+    with pytest.raises(IclError, match=r"--overflow drop \(or fewer\) to leave out whole demonstrations"):
         evaluate(long, out=tmp_path)
     assert not list(tmp_path.glob("my-sentiment-*")), "nothing is written"
     run = evaluate(replace(long, overflow="drop"), out=tmp_path)
@@ -458,6 +458,7 @@ def test_prompts_over_the_window_drop_whole_demonstrations_when_asked(spec: RunS
         assert row["dropped"] > 0
         assert row["dropped"] + len(row["demonstrations"]) == 20
         assert row["context"].startswith("Text: "), "no demonstration is cut in the middle"
+        assert row["tokens"] <= 512
 
 
 def test_scores_that_are_no_numbers_are_refused(spec: RunSpec, tmp_path: Path, tiny_model_dir: Path) -> None:
@@ -636,6 +637,45 @@ def test_content_free_inputs_stand_under_the_demonstrations_that_the_query_kept(
     for a in dropped:
         for b in dropped:
             assert (by_query[a] == by_query[b]) == (dropped[a] == dropped[b])
+
+
+@pytest.mark.parametrize("selector", ["random", "bm25"])
+def test_fewer_gives_all_queries_of_an_episode_as_many_demonstrations_as_the_longest_takes(
+    spec: RunSpec, tmp_path: Path, selector: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = Path(spec.task).parent / "reviews.csv"
+    lines = data.read_text(encoding="utf-8").splitlines()
+    data.write_text("\n".join([lines[0], *(f'"{"very " * (i % 7 * 12)}{line[1:]}' for i, line in enumerate(lines[1:]))]), encoding="utf-8")
+    asked = replace(spec, shots=8, episodes=2, queries=12, selector=selector, calibration=("none", "contextual"))
+    dropped, fewer = (evaluate(replace(asked, overflow=policy), out=tmp_path / "a") for policy in ("drop", "fewer"))
+    by_need, alike = ([(row["episode"], row["dropped"]) for row in run.table("prompts")] for run in (dropped, fewer))
+    most = {episode: max(n for of, n in by_need if of == episode) for episode, _ in by_need}
+    assert alike == [(episode, most[episode]) for episode, _ in by_need]
+    assert len(set(by_need)) > 2, "otherwise this test shows nothing"
+    assert {row["belongs_to"] == "" for row in fewer.table("content_free")} == {selector == "random"}, "one context for all, if it can be"
+    assert all(len(row["demonstrations"]) == 8 - row["dropped"] for row in fewer.table("prompts"))
+    text = (fewer.dir / "report.html").read_text(encoding="utf-8")
+    assert re.search(r"The longest takes \d+ tokens, \d+\s%", text)
+
+    monkeypatch.setattr("icl.sections.REQUESTS", 8)
+    cut = evaluate(replace(asked, overflow="fewer"), out=tmp_path / "b")
+    assert cut.table("prompts") == fewer.table("prompts"), "sections of an episode agree"
+
+
+def test_hundreds_of_demonstrations_fill_the_window(spec: RunSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A demonstration takes some twenty tokens: 58 do not fit, and how many do is found by halving."""
+    import icl.plan
+
+    calls = []
+    tokenise = icl.plan.tokenise
+    monkeypatch.setattr(icl.plan, "tokenise", lambda encoder, prompts: calls.append(1) or tokenise(encoder, prompts))
+    run = evaluate(replace(spec, shots=58, episodes=1, queries=4, overflow="fewer", calibration=("none",)), out=tmp_path)
+    kept = {len(row["demonstrations"]) for row in run.table("prompts")}
+    assert len(kept) == 1
+    longest = max(row["tokens"] for row in run.table("prompts"))
+    assert 512 - 60 < longest <= 512, "one more would not have fitted"
+    assert len(calls) < 4 + 4 * 8
+    assert run.environment["engine"]["window"] == 512
 
 
 def test_an_episode_with_fewer_labels_in_play_scores_only_those(spec: RunSpec, tmp_path: Path) -> None:

@@ -48,6 +48,18 @@ def test_surprise_is_the_mean_loss_of_the_query_side(model: Any, tiny_tokenizer:
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
+def test_likelihood_is_the_sum_over_the_right_answer(model: Any, tiny_tokenizer: Any) -> None:
+    asked = [Example("c", {"text": "a fine cast"}, "positive"), Example("d", {"text": "sad"}, "negative")]
+    found = judge_of(model, tiny_tokenizer).likelihood(("negative", "positive"), asked, [SHOWN, []])
+    for row, shown in zip(found, [SHOWN, []], strict=True):
+        for value, example in zip(row, asked, strict=True):
+            head = "".join(f"Text: {e.inputs['text']}\nSentiment: {e.target}\n\n" for e in shown)
+            text = f"{head}Text: {example.inputs['text']}\nSentiment:"
+            start = len(tiny_tokenizer(text)["input_ids"]) - 1
+            expected = log_probs(model, tiny_tokenizer(f"{text} {example.target}")["input_ids"])[start:].sum()
+            assert value == pytest.approx(expected, abs=1e-4)
+
+
 def test_answers_are_shared_out_among_the_candidates(model: Any, tiny_tokenizer: Any) -> None:
     contexts = [SHOWN, SHOWN[::-1], SHOWN[:1]]
     found = judge_of(model, tiny_tokenizer).answers(("negative", "positive"), QUERIES[1::-1], contexts)

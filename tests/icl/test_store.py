@@ -41,6 +41,14 @@ class Counting:
         self.asked.append(len(sequences))
         return np.array([[sum(s), len(s) + (pool == "last")] for s in sequences], dtype=np.float32)
 
+    def distributions(self, sequences: Sequence[Sequence[int]], progress: Progress) -> NDArray[np.float32]:
+        self.asked.append(len(sequences))
+        return np.array([[len(s)] for s in sequences], dtype=np.float32)
+
+    def last_states(self, sequences: Sequence[Sequence[int]], progress: Progress) -> NDArray[np.float32]:
+        self.asked.append(len(sequences))
+        return np.array([[s[-1]] for s in sequences], dtype=np.float32)
+
 
 def engine(path: Path, who: Identity = WHO) -> StoredEngine:
     return StoredEngine(Counting(), ScoreStore(path), who, Clock())
@@ -81,6 +89,10 @@ def test_answers_and_embeddings_are_kept_with_their_limits(tmp_path: Path) -> No
     np.testing.assert_array_equal(mean, [[3, 2], [3, 1]])
     np.testing.assert_array_equal(one.embed([[3]], silent, "last"), [[3, 2]])
     assert asked(one) == [1, 1, 2, 1]
+    for _ in range(2):
+        np.testing.assert_array_equal(one.last_states([[7, 3], [7]], silent), [[3], [7]])
+        np.testing.assert_array_equal(one.distributions([[7, 3]], silent), [[2]])
+    assert asked(one)[4:] == [2, 1, 1], "states are kept, distributions are not"
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,12 @@ import pytest
 from scipy.special import logsumexp
 
 from icl import RunSpec, evaluate
+from icl.ablation import written_as
 from icl.results import episode_scores
 from icl.synonyms import by_label
 from prompts import PromptBuilder, parse_template
 from prompts.build import check_fit
+from tasks import Query
 from tasks.errors import IclError
 from tasks.load import load_task
 
@@ -74,3 +76,9 @@ def test_a_run_sums_the_words_of_its_tables(own_task: Path, tiny_model_dir: Path
     assert episode.scores.content_free is not None
     assert np.isfinite(episode.scores.content_free).all()
     assert {"none", "contextual", "batch"} <= set(run.summary["metrics"])
+
+
+def test_letters_for_labels_leave_no_further_words() -> None:
+    """`--labels empty` with a template that has several words for a label: one letter each, and nothing else."""
+    builder = PromptBuilder(*written_as("empty", parse_template(FRONT + QUERY, "own"), load_task("movie-sentiment")))
+    assert [(c.label, c.text) for c in builder.verbalizer.candidates(Query("q", {}))] == [("negative", "A"), ("positive", "B")]
