@@ -49,7 +49,13 @@ class Format:
 
     def in_words(self) -> str:
         """`lower, ": ", joined by "\\n", …`: only what differs from how templates are usually written."""
-        names = {"casing": "names", "mark": "after names", "joiner": "between fields", "delimiter": "between items", "enumerator": "choices"}
+        names = {
+            "casing": "names",
+            "mark": "after names",
+            "joiner": "between fields",
+            "delimiter": "between items",
+            "enumerator": "choices",
+        }
         said = [
             f"{names[f.name]} {value if f.name == 'casing' else json.dumps(value, ensure_ascii=False)}"
             for f in fields(self)
@@ -94,12 +100,16 @@ class Layout:
         """The template of that source, by the name of the original."""
         return parse_template(self.source(form, words), self.template.name)
 
+    def count(self) -> int:
+        """Formats that write different templates."""
+        return 1 + len(self._others())
+
     def formats(self, count: int, seed: int) -> list[Format]:
         """Its own, then others drawn without replacement; those that would write the same text count once.
 
         Asking for fewer takes a part of what asking for more takes. Raises IclError when the grammar has fewer for this template.
         """
-        others = [form for form in self._distinct() if self.source(form) != self.source(self.own)]
+        others = self._others()
         if count > len(others) + 1:
             raise IclError(
                 f"at most {len(others) + 1} formats can be written of template '{self.template.name}', but {count} were asked for; "
@@ -108,13 +118,16 @@ class Layout:
         order = keyed_rng(seed, "formats", self.template.name).permutation(len(others))
         return [self.own, *(others[int(i)] for i in order[: count - 1])]
 
-    def _distinct(self) -> Iterator[Format]:
-        seen: set[str] = set()
+    def _others(self) -> list[Format]:
+        """All formats but its own, each text once."""
+        seen = {self.source(self.own)}
+        found: list[Format] = []
         for values in product(CASINGS, MARKS, JOINERS, DELIMITERS, ENUMERATORS):
             form = Format(*values)
             if _readable(form) and (source := self.source(form)) not in seen:
                 seen.add(source)
-                yield form
+                found.append(form)
+        return found
 
     def _answer_prefix(self, form: Format) -> str:
         """What stands between the answer's name and the answer; it belongs to the answer's span."""
@@ -146,7 +159,9 @@ def layout_of(template: Template) -> Layout:
     """What a template says. Raises IclError, with the reason, for one that has no layout."""
     blocks = dict(_BLOCK.findall(template.body))
     if why := _why_not(template, blocks):
-        raise IclError(f"formats are written for templates of named fields, but template '{template.name}' {why}; use --formats 1")
+        raise IclError(
+            f"formats are written for templates of named fields, but template '{template.name}' {why}; use --formats 1 --budget 0"
+        )
     own = Format(delimiter=blocks.get("separator", Format.delimiter))
     return Layout(template, blocks.get("instruction"), tuple(_lines(blocks["query"])), own)
 
@@ -197,4 +212,3 @@ def _why_not(template: Template, blocks: Mapping[str, str]) -> str:
 def _readable(form: Format) -> bool:
     """Items must be told apart from fields: more line feeds between items, or a rule."""
     return form.joiner != form.delimiter and form.delimiter.count("\n") > form.joiner.count("\n")
-

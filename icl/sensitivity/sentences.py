@@ -1,0 +1,102 @@
+"""What a report says in words, from `summary.json` alone: the same for the terminal and the page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from icl.report.facts import percent
+
+Json = Mapping[str, Any]
+
+PHRASES = {
+    "draw": "which demonstrations were drawn",
+    "order": "the order of the same demonstrations",
+    "template": "the template",
+    "format": "the format of the same template",
+    "words": "the label words",
+    "interaction": "how demonstrations and wording go together",
+}
+"""Factor → what differs."""
+NAMES = {
+    "draw": "Draw of demonstrations",
+    "order": "Order within a draw",
+    "template": "Template",
+    "format": "Format of a template",
+    "words": "Label words",
+    "interaction": "Demonstrations x wording",
+}
+"""Factor → the head of its row."""
+LEVELS = {"draw": "draws", "order": "orders", "template": "templates", "format": "formats", "words": "words"}
+"""Factor → its name in the design."""
+
+
+def headline(of: Json) -> str:
+    """The first sentence: shares of the variance of accuracy, largest first, and what a reader of one prompt should expect.
+
+    `of` is `summary.json`'s entry of one calibration.
+    """
+    accuracy = of["measures"]["accuracy"]
+    parts = [(name, c) for name, c in accuracy["components"].items() if c["share"] is not None]
+    if not parts:
+        return f"All prompts have the same accuracy, {percent(accuracy['mean'])}: with these queries nothing of it is luck."
+    ranked = sorted(parts, key=lambda part: -part[1]["share"])
+    said = [
+        f"{whole(c['share'])} (95\u202f% CI {span(c['share_ci95'])}) is {PHRASES[name]}" if i == 0 else _short(name, c)
+        for i, (name, c) in enumerate(ranked)
+    ]
+    listed = said[0] if len(said) == 1 else f"{', '.join(said[:-1])} and {said[-1]}"
+    return (
+        f"Of the variance of accuracy between equally reasonable prompts, {listed}; "
+        f"with one draw and one wording a reader should expect {expected(accuracy)}."
+    )
+
+
+def expected(accuracy: Json) -> str:
+    """`67.1 % ± 12.3 points`: the mean of all prompts, and 1.96 standard deviations of one."""
+    return f"{percent(accuracy['mean'])} ± {points(accuracy['margin95'])} points"
+
+
+def besides(accuracy: Json, queries: int) -> str:
+    """What the fixed queries leave out."""
+    other = points(1.96 * accuracy["query_se"])
+    fixed, free = points(1.96 * accuracy["sd"]), points(1.96 * accuracy["sd_with_all_queries"])
+    return (
+        f"All prompts answer the same {queries} queries, so the shares hold for these. Other queries would move one prompt's accuracy by "
+        f"± {other} points besides. With endlessly many queries prompts would still differ by ± {free} points instead of ± {fixed}."
+    )
+
+
+def search_sentence(formats: Json) -> str:
+    """What was found, and what is left of it on other queries."""
+    interval = f" (95\u202f% CI {span_points(formats['ci95'])})" if formats["ci95"] else ""
+    return (
+        f"Of {formats['tried']} formats of one template, the best and the worst were {points(formats['spread_where_found'])} points apart on "
+        f"the queries that chose them, and {points(formats['spread'])} points{interval} on the others. The first number is too large, since "
+        "chance helps to be best or worst; the second is not."
+    )
+
+
+def whole(share: float) -> str:
+    """46 %, with a narrow space that does not break."""
+    return f"{100 * share:.0f}\u202f%"
+
+
+def span(interval: Any) -> str:
+    """12 to 71 %."""
+    return f"{100 * interval[0]:.0f} to {100 * interval[1]:.0f}\u202f%"
+
+
+def points(share: float) -> str:
+    """A share in percentage points, with a real minus sign."""
+    text = f"{100 * share:.1f}"
+    return "0.0" if text == "-0.0" else text.replace("-", "−")
+
+
+def span_points(interval: Any) -> str:
+    """−1.2 to 20.3."""
+    return f"{points(interval[0])} to {points(interval[1])}"
+
+
+def _short(name: str, component: Json) -> str:
+    return f"{whole(component['share'])} ({span(component['share_ci95'])}) {PHRASES[name]}"
