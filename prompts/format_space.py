@@ -1,7 +1,7 @@
 """The format of a prompt, apart from its words: separators, casing of field names, spacing, enumerators (Sclar et al. 2024, FormatSpread).
 
-A `Layout` is what a template says: an instruction, lines that name a field and show it, the line that asks for the answer. A `Format` is how
-that is written down. Layout and format together *write a template file*, which goes through the ordinary parser and builder: nothing of
+A `Layout` is what a template says: an instruction, lines that name a field and show it, the line that asks for the answer. A `Format` is
+how that is written down. Layout and format together *write a template file*, which goes through the ordinary parser and builder: nothing of
 a rendered prompt is changed afterwards. A layout's `own` format writes a template that renders what the original renders.
 
 A template has a layout when its query side is lines of text and fields, perhaps with the usual list of choices, and nothing else is said

@@ -1,4 +1,4 @@
-"""The prompts of a sensitivity report: every context (a draw of demonstrations in an order) with every wording (template, format, words)."""
+"""The prompts of a sensitivity report: every context (a draw in an order) with every wording (template, format, words)."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ class Player:
     def play(self, cell: Cell, progress: Progress) -> tuple[EpisodeScores, Rows]:
         """A cell's scores, and its rows for the table of raw scores."""
         wording = cell.wording
-        planner = self._planner(wording.template, "/".join(map(str, wording.place)))
+        planner = self._planner(wording.template, _key(cell))
         return self.scores(cell.name, planner, cell.context, self.prepared.queries, wording.labels, progress)
 
     def ask(self, form: int, context: Context, queries: Sequence[Example], progress: Progress) -> Outcome:
@@ -54,6 +54,11 @@ class Player:
         planner = self._planner(template, f"search {form}")
         scores, _ = self.scores(f"search {form}", planner, context, queries, labels, progress)
         return outcome(scores, self.prepared.spec.run.calibration[0])
+
+    def shown(self, form: int) -> str:
+        """What a format of the search looks like: one demonstration and a query, without its answer."""
+        builder = PromptBuilder(self.prepared.formats[form][1], self.prepared.task)
+        return builder.context(self.prepared.plan.contexts[0].shown[-1:], self.prepared.queries[0].query())
 
     def scores(
         self, name: str, planner: Planner, context: Context, queries: Sequence[Example], labels: Sequence[str], progress: Progress
@@ -69,12 +74,13 @@ class Player:
         return scores, rows
 
     def check(self) -> None:
-        """Raises IclError when a prompt of the first draw does not fit, before anything is scored."""
-        context = self.prepared.plan.contexts[0]
-        longest = max(self.prepared.queries, key=lambda example: sum(map(len, example.inputs.values())))
-        for wording in self.prepared.plan.wordings:
-            planner = self._planner(wording.template, "/".join(map(str, wording.place)))
-            list(planner.items(self.prepared.base.episodes[0], Given(context.places), self.prepared.base.pairs[0][0], [longest]))
+        """Raises IclError when the longest query does not fit behind some demonstrations, before anything is scored."""
+        base, plan = self.prepared.base, self.prepared.plan
+        longest = max(self.prepared.queries, key=lambda example: sum(map(len, (*example.inputs.values(), *example.choices))))
+        for cell in plan.cells():
+            if cell.context.order == 0:
+                planner = self._planner(cell.wording.template, _key(cell))
+                list(planner.items(base.episodes[0], Given(cell.context.places), base.pairs[0][0], [longest]))
 
     def cost(self) -> dict[str, Any]:
         """What has been computed so far."""
@@ -93,3 +99,7 @@ class Player:
             self._builders[key] = PromptBuilder(template, with_labels(self.prepared.task, self.prepared.base.episodes[0].labels))
         builder = self._builders[key]
         return replace(self.session.planner, builder=lambda labels: builder, generate=False)
+
+
+def _key(cell: Cell) -> str:
+    return "/".join(map(str, cell.wording.place))

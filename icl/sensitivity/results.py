@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -109,18 +109,23 @@ def finding(scored: Scored, calibration: str, queries: Sequence[Example], labels
 
 
 def summary_json(
-    spec_sha256: str, findings: Mapping[str, Finding], spread: Spread | None, formats: Sequence[tuple[Format, Template]], plan: Plan
+    spec_sha256: str,
+    findings: Mapping[str, Finding],
+    spread: Spread | None,
+    formats: Sequence[tuple[Format, Template]],
+    plan: Plan,
+    shown: Callable[[int], str],
 ) -> Json:
-    """`summary.json`: the spec's hash and the results; nothing that was timed."""
+    """`summary.json`: the spec's hash and the results; nothing that was timed. `shown`: a format's number → a prompt in it."""
     return {
         "spec_sha256": spec_sha256,
         "design": dict(zip(("draws", "orders", "templates", "formats", "words"), plan.shape, strict=True)),
         "calibrations": {name: of.to_json() for name, of in findings.items()},
-        "formats": _spread_json(spread, formats) if spread else None,
+        "formats": _spread_json(spread, formats, shown) if spread else None,
     }
 
 
-def _spread_json(spread: Spread, formats: Sequence[tuple[Format, Template]]) -> Json:
+def _spread_json(spread: Spread, formats: Sequence[tuple[Format, Template]], shown: Callable[[int], str]) -> Json:
     return {
         "tried": len(formats),
         "spread_where_found": spread.found,
@@ -132,6 +137,7 @@ def _spread_json(spread: Spread, formats: Sequence[tuple[Format, Template]]) -> 
                 "ci95": list(of.ci95) if of.ci95 else None,
                 "description": formats[of.format][0].in_words(),
                 "source": formats[of.format][1].source,
+                "prompt": shown(of.format),
             }
             for of in spread.confirmed
         ],

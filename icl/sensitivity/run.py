@@ -98,7 +98,7 @@ def _make(prepared: Prepared, directory: Path, clock: Clock, events: Events, *, 
     with clock.phase("metrics"):
         labels = prepared.task.labels
         findings = {name: finding(of, name, prepared.queries, labels) for name, of in scored.items()}
-        summary = summary_json(prepared.resolved.hash(), findings, spread, prepared.formats, prepared.plan)
+        summary = summary_json(prepared.resolved.hash(), findings, spread, prepared.formats, prepared.plan, player.shown)
     return _write(prepared, directory, scored, rows, spread, summary, _environment(prepared, session), player.cost())
 
 

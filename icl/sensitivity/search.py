@@ -85,8 +85,8 @@ class Confirmed:
 
     role: str
     format: int
-    found: float
-    """Accuracy where it was found: biased for best and worst."""
+    found: float | None
+    """Accuracy where formats were looked for, biased for best and worst; None for one that did not answer that whole half."""
     accuracy: float
     ci95: Interval | None
     """Student's t over queries."""
@@ -132,7 +132,8 @@ def find_spread(plan: Schedule, queries: Sequence[Example], seed: int, ask: Ask)
     outcomes = {form: ask(form, second) for form in dict.fromkeys(chosen.values())}
     correct = {form: outcome.correct for form, outcome in outcomes.items()}
     confirmed = tuple(
-        Confirmed(role, form, last[form].accuracy, float(correct[form].mean()), t_interval(correct[form])) for role, form in chosen.items()
+        Confirmed(role, form, _whole(last[form], plan), float(correct[form].mean()), t_interval(correct[form]))
+        for role, form in chosen.items()
     )
     difference = correct[chosen["best"]] - correct[chosen["worst"]]
     return Spread(
@@ -142,6 +143,10 @@ def find_spread(plan: Schedule, queries: Sequence[Example], seed: int, ask: Ask)
         honest=float(np.mean(difference)),
         ci95=t_interval(difference),
     )
+
+
+def _whole(tried: Tried, plan: Schedule) -> float | None:
+    return tried.accuracy if tried.queries == plan.rounds[-1] else None
 
 
 def _ranked(tried: Sequence[Tried]) -> list[int]:

@@ -41,15 +41,27 @@ def headline(of: Json) -> str:
     if not parts:
         return f"All prompts have the same accuracy, {percent(accuracy['mean'])}: with these queries nothing of it is luck."
     ranked = sorted(parts, key=lambda part: -part[1]["share"])
+    leading = _leading([c["share"] for _, c in ranked])
+    ci = "95\u202f% CI "
     said = [
-        f"{whole(c['share'])} (95\u202f% CI {span(c['share_ci95'])}) is {PHRASES[name]}" if i == 0 else _short(name, c)
-        for i, (name, c) in enumerate(ranked)
+        f"{whole(c['share'])} ({ci if i == 0 else ''}{span(c['share_ci95'])}){' is' if i == 0 else ''} {PHRASES[name]}"
+        for i, (name, c) in enumerate(ranked[:leading])
     ]
+    if rest := ranked[leading:]:
+        said.append(f"{whole(sum(c['share'] for _, c in rest))} the rest ({', '.join(NAMES[name].lower() for name, _ in rest)})")
     listed = said[0] if len(said) == 1 else f"{', '.join(said[:-1])} and {said[-1]}"
     return (
         f"Of the variance of accuracy between equally reasonable prompts, {listed}; "
         f"with one draw and one wording a reader should expect {expected(accuracy)}."
     )
+
+
+def _leading(shares: list[float]) -> int:
+    """How many of the shares, largest first, make nine tenths together; all of them where one would be left."""
+    total, count = 0.0, 0
+    while total < 0.9 and count < len(shares):
+        total, count = total + shares[count], count + 1
+    return len(shares) if len(shares) - count == 1 else count
 
 
 def expected(accuracy: Json) -> str:
@@ -60,20 +72,26 @@ def expected(accuracy: Json) -> str:
 def besides(accuracy: Json, queries: int) -> str:
     """What the fixed queries leave out."""
     other = points(1.96 * accuracy["query_se"])
-    fixed, free = points(1.96 * accuracy["sd"]), points(1.96 * accuracy["sd_with_all_queries"])
+    fixed, free = points(accuracy["margin95"]), points(1.96 * accuracy["sd_with_all_queries"])
     return (
-        f"All prompts answer the same {queries} queries, so the shares hold for these. Other queries would move one prompt's accuracy by "
-        f"± {other} points besides. With endlessly many queries prompts would still differ by ± {free} points instead of ± {fixed}."
+        f"All prompts answer the same {queries} queries, and the shares hold for these. Other queries would move one prompt's accuracy by "
+        f"± {other} points besides. With endlessly many queries prompts would differ by ± {free} points instead of ± {fixed}."
     )
+
+
+def in_brackets(interval: Any) -> str:
+    """` (−1.2 to 20.3)`, or nothing."""
+    return f" ({span_points(interval)})" if interval else ""
 
 
 def search_sentence(formats: Json) -> str:
     """What was found, and what is left of it on other queries."""
     interval = f" (95\u202f% CI {span_points(formats['ci95'])})" if formats["ci95"] else ""
+    found = points(formats["spread_where_found"])
     return (
-        f"Of {formats['tried']} formats of one template, the best and the worst were {points(formats['spread_where_found'])} points apart on "
-        f"the queries that chose them, and {points(formats['spread'])} points{interval} on the others. The first number is too large, since "
-        "chance helps to be best or worst; the second is not."
+        f"Of {formats['tried']} formats of one template, the best and the worst were {found} points apart on the queries that chose them, "
+        f"and {points(formats['spread'])} points{interval} on the others. The first number is too large, since chance helps to be best or "
+        "worst; the second is not."
     )
 
 
@@ -98,5 +116,17 @@ def span_points(interval: Any) -> str:
     return f"{points(interval[0])} to {points(interval[1])}"
 
 
-def _short(name: str, component: Json) -> str:
-    return f"{whole(component['share'])} ({span(component['share_ci95'])}) {PHRASES[name]}"
+def orders_sentence(calibrations: Json) -> str:
+    """The spread over orders of the same demonstrations; empty for one order."""
+    found = [(name, of["orders"]) for name, of in calibrations.items() if of["orders"]]
+    if not found:
+        return ""
+    said = [
+        f"{points(of['spread'])} points{in_brackets(of['ci95'])} {'uncalibrated' if name == 'none' else f'with {name} calibration'}, "
+        f"at most {points(of['largest'])}"
+        for name, of in found
+    ]
+    return (
+        f"Between the best and the worst of {found[0][1]['orders']} orders of the same demonstrations lie {'; '.join(said)}. "
+        "In brackets: 95\u202f% interval over draws. The spread grows with the number of orders, so compare it at equal numbers."
+    )

@@ -62,13 +62,14 @@ def _shares(of: Any, design: Any) -> Table:
 def _copies(of: Any) -> list[str]:
     lines = []
     if orders := of["orders"]:
-        interval = f" ({say.span_points(orders['ci95'])})" if orders["ci95"] else ""
-        lines.append(f"best minus worst of {orders['orders']} orders: {say.points(orders['spread'])} points{interval}")
+        lines.append(
+            f"best minus worst of {orders['orders']} orders: {say.points(orders['spread'])} points{say.in_brackets(orders['ci95'])}"
+        )
     if bias := of["bias"]:
         said = [
-            f"{name} {say.points(effect['value'])} ({say.span_points(effect['ci95'])})"
+            f"{name} {say.points(effect['value'])}{say.in_brackets(effect['ci95'])}"
             for name in ("recency", "majority", "copying")
-            if (effect := bias[name]) and effect["ci95"]
+            if (effect := bias[name])
         ]
         lines.append(f"predictions beyond chance, in points: {', '.join(said)}")
     return lines
@@ -81,5 +82,6 @@ def _formats(formats: Any) -> Table:
         table.add_column(name, justify="right")
     table.add_column("differs from the usual by", overflow="fold")
     for of in formats["confirmed"]:
-        table.add_row(of["role"], f"{of['found']:.3f}", f"{of['accuracy']:.3f}", escape(of["description"]))
+        found = "" if of["found"] is None else f"{of['found']:.3f}"
+        table.add_row(of["role"], found, f"{of['accuracy']:.3f}", escape(of["description"]))
     return table

@@ -20,7 +20,7 @@ SYNONYM = "synonym-"
 
 
 def words_of(name: str, template: Template, task: Task) -> dict[str, str] | None:
-    """Label → word of that set for a template; None for `own`. Raises IclError for an unknown set and one that the template does not offer."""
+    """Label → word of that set for a template; None for `own`. Raises IclError for a set that is unknown or that the template lacks."""
     if name == "own":
         return None
     number = name.removeprefix(SYNONYM)
