@@ -14,6 +14,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
+from functools import cached_property
 from itertools import product
 
 from prompts.template import parse_template
@@ -102,14 +103,14 @@ class Layout:
 
     def count(self) -> int:
         """Formats that write different templates."""
-        return 1 + len(self._others())
+        return 1 + len(self._others)
 
     def formats(self, count: int, seed: int) -> list[Format]:
         """Its own, then others drawn without replacement; those that would write the same text count once.
 
         Asking for fewer takes a part of what asking for more takes. Raises IclError when the grammar has fewer for this template.
         """
-        others = self._others()
+        others = self._others
         if count > len(others) + 1:
             raise IclError(
                 f"at most {len(others) + 1} formats can be written of template '{self.template.name}', but {count} were asked for; "
@@ -118,6 +119,7 @@ class Layout:
         order = keyed_rng(seed, "formats", self.template.name).permutation(len(others))
         return [self.own, *(others[int(i)] for i in order[: count - 1])]
 
+    @cached_property
     def _others(self) -> list[Format]:
         """All formats but its own, each text once."""
         seen = {self.source(self.own)}
