@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,15 @@ from icl.runs.tables import Rows
 from icl.sensitivity import sentences as say
 
 Json = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Stacked:
+    """A table whose cells hold a value and, below it, its interval (or nothing)."""
+
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
+    """Name of the row, cells."""
 
 
 def titled(calibration: str) -> str:
@@ -53,7 +63,9 @@ def by_group(cells: Rows, key: str, calibrations: Sequence[str], guess: float | 
         rows = tuple((group, number(float(np.mean(v))), number(min(v)), number(max(v))) for group, v in values.items())
         label = f"Accuracy by {key}, {titled(calibration)}: " + "; ".join(f"{row[0]} {row[1]}" for row in rows)
         spec = charts.strip(points, means, groups, "Accuracy", guess)
-        yield Figure(f"{key}-{calibration}", titled(calibration), label, spec, Table((key.title(), "mean", "worst", "best"), rows))
+        yield Figure(
+            f"{key}-{calibration}", f"By {key}, {titled(calibration)}", label, spec, Table((key.title(), "mean", "worst", "best"), rows)
+        )
 
 
 def _label(key: str, value: Any) -> str:
@@ -100,34 +112,42 @@ def positions(calibrations: Json) -> Table | None:
     return Table(("Position", *map(titled, of)), rows)
 
 
-def parts(of: Json, design: Json) -> Table:
+def parts(of: Json, design: Json) -> Stacked:
     """All components under one calibration."""
     measures = of["measures"]
     rows = []
     for name, component in measures["accuracy"]["components"].items():
-        each = [measures[measure]["components"][name] for measure in measures]
-        said = [f"{say.whole(c['share'])} ({say.span(c['share_ci95'])})" if c["share"] is not None else "–" for c in each]
-        width = f"± {say.points(1.96 * component['sd'])}"
-        free = f"± {say.points(1.96 * component['sd_with_all_queries'])}"
-        rows.append((say.NAMES[name], str(design[say.LEVELS[name]]) if name in say.LEVELS else "", said[0], width, free, *said[1:]))
+        accuracy, *others = (_share(measures[measure]["components"][name]) for measure in measures)
+        levels = str(design[say.LEVELS[name]]) if name in say.LEVELS else ""
+        width, free = (f"± {say.points(1.96 * component[key])}" for key in ("sd", "sd_with_all_queries"))
+        rows.append((say.NAMES[name], ((levels, ""), accuracy, (width, ""), (free, ""), *others)))
     total = measures["accuracy"]
-    ends = [f"± {say.points(1.96 * total[key])}" for key in ("sd", "sd_with_all_queries")]
-    rows.append(("All together", "", "100\u202f%" if total["sd"] else "–", *ends, "", ""))
-    head = ("Source", "Levels", "Share of accuracy’s variance", "Points", "With endless queries", "Of the margin’s", "Of the log-loss’s")
-    return Table(head, tuple(rows))
-
-
-def overview(calibrations: Json) -> Table:
-    """What one prompt can be expected to show, by calibration and measure."""
-    rows = tuple(
-        (
-            titled(name),
-            percent(a["mean"]),
-            f"± {say.points(a['margin95'])} ({say.points(1.96 * a['sd_ci95'][0])} to {say.points(1.96 * a['sd_ci95'][1])})",
-            f"{percent(a['low'])} to {percent(a['high'])}",
-            f"± {say.points(1.96 * a['query_se'])}",
-        )
-        for name, of in calibrations.items()
-        for a in (of["measures"]["accuracy"],)
+    ends = [(f"± {say.points(1.96 * total[key])}", "") for key in ("sd", "sd_with_all_queries")]
+    whole = "100\u202f%" if total["sd"] else "–"
+    rows.append(("All together", (("", ""), (whole, ""), *ends, *((whole, "") for _ in (1, 2)))))
+    head = (
+        "Source",
+        "Levels",
+        "Share of accuracy’s variance",
+        "Points",
+        "With endless queries",
+        "Share of the margin’s",
+        "Share of the log-loss’s",
     )
-    return Table(("Calibration", "Mean accuracy", "One prompt", "Worst to best prompt", "Other queries, besides"), rows)
+    return Stacked(head, tuple(rows))
+
+
+def _share(component: Json) -> tuple[str, str]:
+    return ("–", "") if component["share"] is None else (say.whole(component["share"]), say.span(component["share_ci95"]))
+
+
+def overview(calibrations: Json) -> Stacked:
+    """What one prompt can be expected to show, by calibration."""
+    rows = []
+    for name, of in calibrations.items():
+        a = of["measures"]["accuracy"]
+        ends = [say.points(1.96 * end) for end in a["sd_ci95"]]
+        seen, other = f"{percent(a['low'])} to {percent(a['high'])}", f"± {say.points(1.96 * a['query_se'])}"
+        one = (f"± {say.points(a['margin95'])}", f"{ends[0]} to {ends[1]}")
+        rows.append((titled(name), ((percent(a["mean"]), ""), one, (seen, ""), (other, ""))))
+    return Stacked(("Calibration", "Mean accuracy", "One prompt", "Worst to best seen", "Other queries, besides"), tuple(rows))

@@ -16,6 +16,7 @@ from icl.report.figures import Figure, Table, specs
 from icl.runs.files import read_json, writing
 from icl.sensitivity import figures
 from icl.sensitivity import sentences as say
+from icl.sensitivity.figures import Stacked
 from icl.spec import ResolvedSpec, RunSpec
 
 HERE = Path(__file__).parent
@@ -39,9 +40,9 @@ class Page:
     """The calibration under which formats were searched."""
     lead: str
     besides: str
-    overview: Table
+    overview: Stacked
     shares: Figure
-    parts: Mapping[str, Table]
+    parts: Mapping[str, Stacked]
     templates: list[Figure]
     draws: list[Figure]
     orders: str
@@ -113,27 +114,28 @@ def _formats(formats: Mapping[str, Any]) -> Table:
         (
             of["role"],
             "" if of["found"] is None else facts.percent(of["found"]),
-            facts.percent(of["accuracy"]) + (f" ({say.span(of['ci95'])})" if of["ci95"] else ""),
+            facts.percent(of["accuracy"]),
+            say.span(of["ci95"]) if of["ci95"] else "",
             of["description"],
         )
         for of in formats["confirmed"]
     )
-    return Table(("Format", "Where it was found", "On the other queries", "Differs from the usual by"), rows)
+    return Table(("Format", "Where it was found", "On the other queries", "95\u202f% CI", "Differs from the usual by"), rows)
 
 
 OF_THE_DESIGN = ("draws", "orders", "templates", "formats", "words", "budget")
-OF_THE_RUN = ("model", "template", "shots", "selector", "pool", "calibration", "normalise", "queries", "split", "seed", "dtype", "device")
-ALWAYS = ("model", "shots", "queries", "seed", *OF_THE_DESIGN)
-"""Options that the command names even where they have their default."""
+NOT_ASKED = ("task", "episodes", "order", "labels", "embedder", "overflow", "chat", "device_map")
+"""Values of an evaluation's spec that `icl sensitivity` has no option for."""
 
 
 def command_line(spec: Mapping[str, Any]) -> str:
-    """The command that makes this run again."""
+    """The command that makes this run again; options that have an evaluation's default are left out."""
     words = ["icl", "sensitivity", spec["run"]["task"]]
-    for name in (*OF_THE_RUN, *OF_THE_DESIGN):
-        value = spec["run"][name] if name in OF_THE_RUN else spec[name]
-        if name not in ALWAYS and value == getattr(RunSpec(""), name):
-            continue
-        text = ",".join(value) if isinstance(value, list | tuple) else "all" if value is None else str(value)
-        words += [f"--{name}", text]
+    default = RunSpec("").to_json()
+    asked = {name: value for name, value in spec["run"].items() if name not in NOT_ASKED}
+    differing = {name: value for name, value in asked.items() if value != default[name] or name in ("model", "shots", "seed")}
+    for name, value in {**differing, "queries": asked["queries"], **{name: spec[name] for name in OF_THE_DESIGN}}.items():
+        option = f"--{name.replace('_', '-')}"
+        text = ",".join(value) if isinstance(value, list) else "all" if value is None else str(value)
+        words += [option] if value is True else [option, text]
     return shlex.join(words)

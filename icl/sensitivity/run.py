@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -96,10 +95,18 @@ def _make(prepared: Prepared, directory: Path, clock: Clock, events: Events, *, 
         raise KeyboardInterrupt("what is scored is kept; the same command goes on from there") from error
     events.phase("report")
     with clock.phase("metrics"):
-        labels = prepared.task.labels
-        findings = {name: finding(of, name, prepared.queries, labels) for name, of in scored.items()}
+        findings = {name: finding(of, name, prepared.queries, prepared.task.labels) for name, of in scored.items()}
         summary = summary_json(prepared.resolved.hash(), findings, spread, prepared.formats, prepared.plan, player.shown)
-    return _write(prepared, directory, scored, rows, spread, summary, _environment(prepared, session), player.cost())
+    tables = {"cells": cell_rows(prepared.plan, scored), "scores": rows}
+    if spread:
+        tables["formats"] = format_rows(spread, prepared.formats)
+    files = {
+        "spec": prepared.resolved.to_json(),
+        "environment": _environment(prepared, session),
+        "summary": summary,
+        "cost": player.cost(),
+    }
+    return _write(prepared, directory, tables, files)
 
 
 def announced(prepared: Prepared) -> str:
@@ -154,41 +161,21 @@ def _environment(prepared: Prepared, session: Session) -> Json:
     return {**session.environment, "run": {name: value for name, value in facts.items() if name != "n_episodes"}}
 
 
-def _write(
-    prepared: Prepared,
-    directory: Path,
-    scored: dict[str, Scored],
-    rows: Rows,
-    spread: Spread | None,
-    summary: Json,
-    environment: Json,
-    cost: Json,
-) -> SensitivityRun:
+def _write(prepared: Prepared, directory: Path, tables: dict[str, Rows], files: dict[str, Json]) -> SensitivityRun:
     """All files in a directory beside the target, which is then moved into place whole."""
     from icl.sensitivity.page import write_report
 
-    def fill(scratch: Path) -> None:
-        write_json(scratch / "spec.json", prepared.resolved.to_json())
-        write_json(scratch / "environment.json", environment)
-        write_episodes(scratch / "episodes.jsonl", prepared.base.episodes)
-        write_table(scratch, "cells", cell_rows(prepared.plan, scored))
-        write_table(scratch, "scores", rows)
-        if spread:
-            write_table(scratch, "formats", format_rows(spread, prepared.formats))
-        write_json(scratch / "summary.json", summary)
-        write_json(scratch / "cost.json", cost)
-        write_report(scratch, directory.name)
-
-    _whole(directory, fill)
-    return SensitivityRun(directory)
-
-
-def _whole(directory: Path, fill: Callable[[Path], None]) -> None:
     with writing(directory):
         scratch = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
         try:
-            fill(scratch)
+            for name, rows in tables.items():
+                write_table(scratch, name, rows)
+            for name, values in files.items():
+                write_json(scratch / f"{name}.json", values)
+            write_episodes(scratch / "episodes.jsonl", prepared.base.episodes)
+            write_report(scratch, directory.name)
             scratch.chmod(0o755)
             scratch.rename(directory)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
+    return SensitivityRun(directory)

@@ -32,7 +32,7 @@ LEVELS = {"draw": "draws", "order": "orders", "template": "templates", "format":
 
 
 def headline(of: Json) -> str:
-    """The first sentence: shares of the variance of accuracy, largest first, and what a reader of one prompt should expect.
+    """The first words: shares of the variance of accuracy, largest first, and what a reader of one prompt should expect.
 
     `of` is `summary.json`'s entry of one calibration.
     """
@@ -52,7 +52,8 @@ def headline(of: Json) -> str:
     listed = said[0] if len(said) == 1 else f"{', '.join(said[:-1])} and {said[-1]}"
     return (
         f"Of the variance of accuracy between equally reasonable prompts, {listed}; "
-        f"with one draw and one wording a reader should expect {expected(accuracy)}."
+        f"with one draw and one wording a reader should expect {expected(accuracy)}. "
+        f"The prompts tried here range from {percent(accuracy['low'])} to {percent(accuracy['high'])}."
     )
 
 

@@ -47,16 +47,21 @@ def print_sensitivity(run: SensitivityRun) -> None:
 
 def _shares(of: Any, design: Any) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False)
-    table.add_column("share of variance (95 %)")
-    for name in ("levels", "accuracy", "± points", "margin", "log-loss"):
-        table.add_column(name, justify="right")
+    table.add_column("share of variance", no_wrap=True)
+    for name in ("levels", "accuracy (95 %)", "± points", "margin", "log-loss"):
+        table.add_column(name, justify="right", no_wrap=True)
     measures = of["measures"]
     for name, component in measures["accuracy"]["components"].items():
-        shares = {measure: measures[measure]["components"][name] for measure in measures}
-        cells = [f"{say.whole(c['share'])} ({say.span(c['share_ci95'])})" if c["share"] is not None else "–" for c in shares.values()]
         levels = str(design[say.LEVELS[name]]) if name in say.LEVELS else ""
-        table.add_row(say.NAMES[name], levels, cells[0], say.points(1.96 * component["sd"]), *cells[1:])
+        accuracy, *others = (_share(measures[measure]["components"][name]) for measure in measures)
+        interval = component["share_ci95"]
+        shown = f"{accuracy} ({say.span(interval)})" if interval else accuracy
+        table.add_row(say.NAMES[name], levels, shown, say.points(1.96 * component["sd"]), *others)
     return table
+
+
+def _share(component: Any) -> str:
+    return "–" if component["share"] is None else say.whole(component["share"])
 
 
 def _copies(of: Any) -> list[str]:
