@@ -112,13 +112,13 @@ def label_shares(shares: Rows, labels: Sequence[str], calibrations: Sequence[str
 
 
 def intervals(rows: Rows, names: Sequence[str], series: Sequence[str], title: str) -> Spec:
-    """One row per name, in it a point with its interval per series. `rows`: name, series, value, low, high (null where there is none), all
-    of them in percent; 0 is marked."""
+    """One row per name, in it a point with its interval per series. `rows`: name, series, value, low, high (null where there is none); 0 is
+    marked."""
     import altair as alt
 
     y = alt.Y("name:N", sort=list(names), title=None, axis=alt.Axis(ticks=False, domain=False, labelPadding=10, labelLimit=170))
     order = list(series)
-    legend = alt.Legend(title=None, orient="top", symbolType="circle") if len(order) > 1 else None
+    legend = alt.Legend(title=None, orient="top", columns=2, symbolType="circle") if len(order) > 1 else None
     colour = alt.Color("series:N", sort=order, scale=alt.Scale(domain=order), legend=legend)
     tips = [alt.Tooltip(f"{n}:N", title=" ") for n in ("name", "series")]
     tips += [alt.Tooltip(f"{n}:Q", format=".1f") for n in ("value", "low", "high")]

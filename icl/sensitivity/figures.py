@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from icl.report.facts import number, percent
 from icl.report.figures import Figure, Table
 from icl.runs.tables import Rows
 from icl.sensitivity import sentences as say
+from icl.sensitivity.components import NORMAL
 
 Json = Mapping[str, Any]
 
@@ -31,6 +33,11 @@ def titled(calibration: str) -> str:
     return "uncalibrated" if calibration == "none" else f"{calibration} calibration"
 
 
+def _short(calibration: str) -> str:
+    """The same for a legend, which must fit a phone."""
+    return "uncalibrated" if calibration == "none" else calibration
+
+
 def shares(calibrations: Json) -> Figure:
     """The share of every factor in the variance of accuracy, by calibration."""
     rows, numbers, words = [], [], []
@@ -42,11 +49,11 @@ def shares(calibrations: Json) -> Figure:
             share, interval = of[factor]["share"], of[factor]["share_ci95"] or (None, None)
             low, high = (None if end is None else 100 * end for end in interval)
             value = None if share is None else 100 * share
-            rows.append({"name": say.NAMES[factor], "series": titled(name), "value": value, "low": low, "high": high})
+            rows.append({"name": say.NAMES[factor], "series": _short(name), "value": value, "low": low, "high": high})
             cells.append("" if share is None else f"{say.whole(share)} ({say.span(interval)})")
         numbers.append((say.NAMES[factor], *cells))
         words.append(f"{say.NAMES[factor]} {', '.join(cells)}")
-    spec = charts.intervals(rows, [say.NAMES[f] for f in factors], [titled(n) for n in components], "percent of the variance of accuracy")
+    spec = charts.intervals(rows, [say.NAMES[f] for f in factors], [_short(n) for n in components], "% of variance")
     return Figure(
         "shares", "", f"Shares of variance. {'; '.join(words)}", spec, Table(("Factor", *map(titled, components)), tuple(numbers))
     )
@@ -57,7 +64,7 @@ def by_group(cells: Rows, key: str, calibrations: Sequence[str], guess: float | 
     for calibration in calibrations:
         of = [{**row, key: _label(key, row[key])} for row in cells if row["calibration"] == calibration]
         groups = list(dict.fromkeys(row[key] for row in of))
-        points = [{"group": row[key], "episode": row["cell"], "value": row["accuracy"]} for row in of]
+        points = [{"group": row[key], "episode": _without(key, row["cell"]), "value": row["accuracy"]} for row in of]
         values = {group: [row["accuracy"] for row in of if row[key] == group] for group in groups}
         means = [{"group": group, "mean": float(np.mean(v)), "low": None, "high": None} for group, v in values.items()]
         rows = tuple((group, number(float(np.mean(v))), number(min(v)), number(max(v))) for group, v in values.items())
@@ -66,6 +73,11 @@ def by_group(cells: Rows, key: str, calibrations: Sequence[str], guess: float | 
         yield Figure(
             f"{key}-{calibration}", f"By {key}, {titled(calibration)}", label, spec, Table((key.title(), "mean", "worst", "best"), rows)
         )
+
+
+def _without(key: str, cell: str) -> str:
+    """A cell's name without what its row says, so that the same circle of every row stands at the same height."""
+    return re.sub(rf"{key[0]}\d+\.", "", cell)
 
 
 def _label(key: str, value: Any) -> str:
@@ -84,7 +96,7 @@ def copies(calibrations: Json) -> Figure | None:
                 cells.append("")
                 continue
             low, high = (100 * end for end in found["ci95"])
-            rows.append({"name": title, "series": titled(name), "value": 100 * found["value"], "low": low, "high": high})
+            rows.append({"name": title, "series": _short(name), "value": 100 * found["value"], "low": low, "high": high})
             cells.append(f"{say.points(found['value'])} ({say.span_points(found['ci95'])})")
         if any(cells):
             numbers.append((title, *cells))
@@ -92,7 +104,7 @@ def copies(calibrations: Json) -> Figure | None:
         return None
     label = "Predictions beyond chance, in points. " + "; ".join(f"{row[0]} {', '.join(row[1:])}" for row in numbers)
     shown = [row[0] for row in numbers]
-    spec = charts.intervals(rows, shown, [titled(name) for name in calibrations], "points above what takes no notice")
+    spec = charts.intervals(rows, shown, [_short(name) for name in calibrations], "points")
     return Figure("copies", "", label, spec, Table(("Bias", *map(titled, calibrations)), tuple(numbers)))
 
 
@@ -119,10 +131,10 @@ def parts(of: Json, design: Json) -> Stacked:
     for name, component in measures["accuracy"]["components"].items():
         accuracy, *others = (_share(measures[measure]["components"][name]) for measure in measures)
         levels = str(design[say.LEVELS[name]]) if name in say.LEVELS else ""
-        width, free = (f"± {say.points(1.96 * component[key])}" for key in ("sd", "sd_with_all_queries"))
+        width, free = (say.give_or_take(NORMAL * component[key]) for key in ("sd", "sd_with_all_queries"))
         rows.append((say.NAMES[name], ((levels, ""), accuracy, (width, ""), (free, ""), *others)))
     total = measures["accuracy"]
-    ends = [(f"± {say.points(1.96 * total[key])}", "") for key in ("sd", "sd_with_all_queries")]
+    ends = [(say.give_or_take(NORMAL * total[key]), "") for key in ("sd", "sd_with_all_queries")]
     whole = "100\u202f%" if total["sd"] else "–"
     rows.append(("All together", (("", ""), (whole, ""), *ends, *((whole, "") for _ in (1, 2)))))
     head = (
@@ -146,8 +158,8 @@ def overview(calibrations: Json) -> Stacked:
     rows = []
     for name, of in calibrations.items():
         a = of["measures"]["accuracy"]
-        ends = [say.points(1.96 * end) for end in a["sd_ci95"]]
-        seen, other = f"{percent(a['low'])} to {percent(a['high'])}", f"± {say.points(1.96 * a['query_se'])}"
-        one = (f"± {say.points(a['margin95'])}", f"{ends[0]} to {ends[1]}")
+        ends = [say.points(NORMAL * end) for end in a["sd_ci95"]]
+        one = (say.give_or_take(a["margin95"]), f"{ends[0]} to {ends[1]}")
+        seen, other = f"{percent(a['low'])} to {percent(a['high'])}", say.give_or_take(NORMAL * a["query_se"])
         rows.append((titled(name), ((percent(a["mean"]), ""), one, (seen, ""), (other, ""))))
     return Stacked(("Calibration", "Mean accuracy", "One prompt", "Worst to best seen", "Other queries, besides"), tuple(rows))

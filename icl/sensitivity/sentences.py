@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from icl.report.facts import percent
+from icl.sensitivity.components import NORMAL
 
 Json = Mapping[str, Any]
 
@@ -67,16 +68,16 @@ def _leading(shares: list[float]) -> int:
 
 def expected(accuracy: Json) -> str:
     """`67.1 % ± 12.3 points`: the mean of all prompts, and 1.96 standard deviations of one."""
-    return f"{percent(accuracy['mean'])} ± {points(accuracy['margin95'])} points"
+    return f"{percent(accuracy['mean'])} {give_or_take(accuracy['margin95'])} points"
 
 
 def besides(accuracy: Json, queries: int) -> str:
     """What the fixed queries leave out."""
-    other = points(1.96 * accuracy["query_se"])
-    fixed, free = points(accuracy["margin95"]), points(1.96 * accuracy["sd_with_all_queries"])
+    other, free = (give_or_take(NORMAL * accuracy[key]) for key in ("query_se", "sd_with_all_queries"))
     return (
-        f"All prompts answer the same {queries} queries, and the shares hold for these. Other queries would move one prompt's accuracy by "
-        f"± {other} points besides. With endlessly many queries prompts would differ by ± {free} points instead of ± {fixed}."
+        f"All prompts answer the same {queries} queries, and the shares hold for these. Other queries would move one prompt’s accuracy by "
+        f"{other} points besides. With endlessly many queries prompts would differ by {free} points instead of "
+        f"{give_or_take(accuracy['margin95'])}."
     )
 
 
@@ -110,6 +111,11 @@ def points(share: float) -> str:
     """A share in percentage points, with a real minus sign."""
     text = f"{100 * share:.1f}"
     return "0.0" if text == "-0.0" else text.replace("-", "−")
+
+
+def give_or_take(share: float) -> str:
+    """± 12.3, in points; the line does not break inside."""
+    return f"±\u202f{points(share)}"
 
 
 def span_points(interval: Any) -> str:

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from icl.report.terminal import cost_line
 from icl.sensitivity import sentences as say
+from icl.sensitivity.components import NORMAL
 from icl.sensitivity.run import SensitivityRun
 
 
@@ -56,7 +57,7 @@ def _shares(of: Any, design: Any) -> Table:
         accuracy, *others = (_share(measures[measure]["components"][name]) for measure in measures)
         interval = component["share_ci95"]
         shown = f"{accuracy} ({say.span(interval)})" if interval else accuracy
-        table.add_row(say.NAMES[name], levels, shown, say.points(1.96 * component["sd"]), *others)
+        table.add_row(say.NAMES[name], levels, shown, say.points(NORMAL * component["sd"]), *others)
     return table
 
 
