@@ -90,11 +90,11 @@ class Layout:
 
     def source(self, form: Format, words: Mapping[str, str] | None = None) -> str:
         """A template file that says the same in that format, with these label words instead of its own where they are given."""
+        prefix, query, delimiter = self._parts(form)
         instruction = "" if self.instruction is None else f"{{% block instruction %}}{self.instruction}{{% endblock %}}\n"
-        query = form.joiner.join(_line(line, form) for line in self.lines)
         return (
-            f"---\n{self._front(self._answer_prefix(form), words)}---\n{instruction}"
-            f"{{% block query %}}{query}{{% endblock %}}\n{{% block separator %}}{form.delimiter}{{% endblock %}}\n"
+            f"---\n{self._front(prefix, words)}---\n{instruction}"
+            f"{{% block query %}}{query}{{% endblock %}}\n{{% block separator %}}{delimiter}{{% endblock %}}\n"
         )
 
     def write(self, form: Format, words: Mapping[str, str] | None = None) -> Template:
@@ -122,14 +122,18 @@ class Layout:
     @cached_property
     def _others(self) -> list[Format]:
         """All formats but its own, each text once."""
-        seen = {self.source(self.own)}
+        seen = {self._parts(self.own)}
         found: list[Format] = []
         for values in product(CASINGS, MARKS, JOINERS, DELIMITERS, ENUMERATORS):
             form = Format(*values)
-            if _readable(form) and (source := self.source(form)) not in seen:
-                seen.add(source)
+            if _readable(form) and (parts := self._parts(form)) not in seen:
+                seen.add(parts)
                 found.append(form)
         return found
+
+    def _parts(self, form: Format) -> tuple[str, str, str]:
+        """All that a format decides: the answer's prefix, the query side, the delimiter."""
+        return self._answer_prefix(form), form.joiner.join(_line(line, form) for line in self.lines), form.delimiter
 
     def _answer_prefix(self, form: Format) -> str:
         """What stands between the answer's name and the answer; it belongs to the answer's span."""
