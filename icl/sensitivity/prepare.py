@@ -79,8 +79,6 @@ def prepare(spec: SensitivitySpec, data_dir: Path | None, events: Events) -> Pre
     contexts = draw_contexts(spec, chooser, support)
     plan = Plan(contexts, wordings, (spec.draws, spec.orders, len(names), spec.formats, len(words)))
     spec = replace(spec, run=base.resolved.spec, templates=tuple(names), words=tuple(words))
-    if len(wordings) == 1 and spec.draws * spec.orders < 2:
-        raise IclError("something must vary, but there is one draw, one order and one wording")
     queries = tuple(_with_label(example) if task.kind == "generation" else example for example in base.pairs[0][1])
     formats, schedule = _search(spec, base, len(queries))
     resolved = ResolvedSensitivity(spec, base.resolved, tuple(w.template.sha256 for w in wordings))

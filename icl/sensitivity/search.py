@@ -9,6 +9,7 @@ the ends, the middle one and the template's own format are measured once: their 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -108,9 +109,22 @@ class Spread:
 
 
 def halves(queries: Sequence[Example], seed: int) -> tuple[list[Example], list[Example]]:
-    """A keyed split, the smaller half first."""
+    """A keyed split, the smaller half first, each with the same share of every right answer, which take turns in it.
+
+    A format that leans to one answer would seem good or bad by the luck of the split otherwise.
+    """
     order = [queries[int(i)] for i in keyed_rng(seed, "format-halves").permutation(len(queries))]
-    return order[: len(order) // 2], order[len(order) // 2 :]
+    grouped = sorted(order, key=lambda example: example.target)
+    return _taking_turns(grouped[1::2]), _taking_turns(grouped[::2])
+
+
+def _taking_turns(grouped: Sequence[Example]) -> list[Example]:
+    seen: Counter[str] = Counter()
+    ranked = []
+    for example in grouped:
+        ranked.append((seen[example.target], example))
+        seen[example.target] += 1
+    return [example for _, example in sorted(ranked, key=lambda pair: pair[0])]
 
 
 def find_spread(plan: Schedule, queries: Sequence[Example], seed: int, ask: Ask) -> Spread:

@@ -163,8 +163,10 @@ def test_a_search_stays_within_its_budget_and_knows_no_query_twice() -> None:
         of = schedule(budget, queries, most=500)
         assert of.evaluations <= budget
         assert schedule(budget + 200, queries, most=500).formats >= of.formats
-    first, second = halves([Example(f"q{i}", {}, "a") for i in range(21)], seed=0)
+    first, second = halves([Example(f"q{i}", {}, "abb"[i % 3]) for i in range(21)], seed=0)
     assert (len(first), len(second)) == (10, 11)
+    assert [example.target for example in first[:4]] == ["a", "b", "a", "b"]
+    assert {sum(example.target == "a" for example in half) for half in (first, second)} == {3, 4}
     assert not {example.id for example in first} & {example.id for example in second}
     with pytest.raises(IclError, match="--budget 26 or more, but it is 25"):
         schedule(25, 8, most=10)
