@@ -17,6 +17,9 @@ PROTOCOL = 1
 SELECTORS = ("random", "balanced")
 """Those that draw: the others choose, and choose the same every time."""
 
+PLAIN = {"order": "given", "labels": "true", "overflow": "error", "chat": False}
+"""What an evaluation can do otherwise, and a report that varies prompts itself cannot."""
+
 
 @dataclass(frozen=True)
 class SensitivitySpec:
@@ -49,6 +52,9 @@ class SensitivitySpec:
             raise IclError("shots >= 1 must hold, since without demonstrations there is no draw to vary, but got 0")
         if self.orders > math.factorial(min(run.shots, 10)):
             raise IclError(f"{run.shots} shots have {math.factorial(run.shots)} orders, but --orders {self.orders} were asked for")
+        for name, plain in PLAIN.items():
+            if getattr(run, name) != plain:
+                raise IclError(f"a sensitivity report needs {name} = {plain}, but got {getattr(run, name)}; leave it out")
         if run.selector not in SELECTORS:
             raise unknown_name("selector that draws", run.selector, SELECTORS)
         if run.queries is not None and run.queries < 4:

@@ -143,6 +143,12 @@ def test_mistakes_are_one_line_and_leave_nothing(
     assert not out.exists()
 
 
+def test_what_a_report_cannot_vary_is_refused_from_python_too(spec: SensitivitySpec) -> None:
+    for change in ({"order": "random"}, {"labels": "flipped"}, {"chat": True}, {"overflow": "drop"}):
+        with pytest.raises(IclError, match=f"needs {next(iter(change))} = "):
+            replace(spec, run=replace(spec.run, **change))
+
+
 def test_a_written_task_without_choices_is_refused(tmp_path: Path, tiny_model_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = "\n".join(f"word{i},answer{i}" for i in range(60))
     (tmp_path / "w.csv").write_text(f"input,target\n{rows}\n", encoding="utf-8")
