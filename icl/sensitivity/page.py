@@ -115,7 +115,7 @@ def _formats(formats: Mapping[str, Any]) -> Table:
             of["role"],
             "" if of["found"] is None else facts.percent(of["found"]),
             facts.percent(of["accuracy"]),
-            say.span(of["ci95"]) if of["ci95"] else "",
+            say.span(of["ci95"]),
             of["description"],
         )
         for of in formats["confirmed"]

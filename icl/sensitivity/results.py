@@ -130,11 +130,11 @@ def _spread_json(spread: Spread, formats: Sequence[tuple[Format, Template]], sho
         "tried": len(formats),
         "spread_where_found": spread.found,
         "spread": spread.honest,
-        "ci95": list(spread.ci95) if spread.ci95 else None,
+        "ci95": list(spread.ci95),
         "confirmed": [
             {
                 **asdict(of),
-                "ci95": list(of.ci95) if of.ci95 else None,
+                "ci95": list(of.ci95),
                 "description": formats[of.format][0].in_words(),
                 "source": formats[of.format][1].source,
                 "prompt": shown(of.format),

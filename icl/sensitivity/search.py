@@ -15,8 +15,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from icl.intervals import Interval, t_interval
+from icl.intervals import Interval
 from icl.metrics import Outcome
+from icl.sensitivity.components import NORMAL, Array
 from icl.sensitivity.measure import margins
 from tasks import Example, IclError, keyed_rng
 
@@ -89,8 +90,8 @@ class Confirmed:
     found: float | None
     """Accuracy where formats were looked for, biased for best and worst; None for one that did not answer that whole half."""
     accuracy: float
-    ci95: Interval | None
-    """Student's t over queries."""
+    ci95: Interval
+    """Wilson's interval over queries."""
 
 
 @dataclass(frozen=True)
@@ -104,8 +105,8 @@ class Spread:
     """Best minus worst where they were found: biased upward."""
     honest: float
     """The same two on the other half."""
-    ci95: Interval | None
-    """Of `honest`, Student's t over the paired differences of queries."""
+    ci95: Interval
+    """Of `honest`, over queries: see `paired_interval`."""
 
 
 def halves(queries: Sequence[Example], seed: int) -> tuple[list[Example], list[Example]]:
@@ -146,8 +147,7 @@ def find_spread(plan: Schedule, queries: Sequence[Example], seed: int, ask: Ask)
     outcomes = {form: ask(form, second) for form in dict.fromkeys(chosen.values())}
     correct = {form: outcome.correct for form, outcome in outcomes.items()}
     confirmed = tuple(
-        Confirmed(role, form, _whole(last[form], plan), float(correct[form].mean()), t_interval(correct[form]))
-        for role, form in chosen.items()
+        Confirmed(role, form, _whole(last[form], plan), float(correct[form].mean()), wilson(correct[form])) for role, form in chosen.items()
     )
     difference = correct[chosen["best"]] - correct[chosen["worst"]]
     return Spread(
@@ -155,8 +155,24 @@ def find_spread(plan: Schedule, queries: Sequence[Example], seed: int, ask: Ask)
         confirmed=confirmed,
         found=last[chosen["best"]].accuracy - last[chosen["worst"]].accuracy,
         honest=float(np.mean(difference)),
-        ci95=t_interval(difference),
+        ci95=paired_interval(difference),
     )
+
+
+def wilson(correct: Array) -> Interval:
+    """95 % interval of a share of right answers (Wilson 1927): also near 0 and 1, where Student's t would leave what is possible."""
+    n, p = len(correct), float(correct.mean())
+    centre, width = p + NORMAL**2 / (2 * n), NORMAL * (p * (1 - p) / n + NORMAL**2 / (4 * n**2)) ** 0.5
+    return ((centre - width) / (1 + NORMAL**2 / n), (centre + width) / (1 + NORMAL**2 / n))
+
+
+def paired_interval(difference: Array) -> Interval:
+    """95 % interval of the mean of paired differences of −1, 0 and 1 (Agresti and Min 2005): half a query is added to either side, so
+    that it has a width even where the two never differ."""
+    n = len(difference) + 2
+    up, down = float((difference > 0).sum()) + 0.5, float((difference < 0).sum()) + 0.5
+    centre, width = (up - down) / n, NORMAL * (up + down - (up - down) ** 2 / n) ** 0.5 / n
+    return (max(centre - width, -1.0), min(centre + width, 1.0))
 
 
 def _whole(tried: Tried, plan: Schedule) -> float | None:

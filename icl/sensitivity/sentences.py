@@ -88,11 +88,11 @@ def in_brackets(interval: Any) -> str:
 
 def search_sentence(formats: Json) -> str:
     """What was found, and what is left of it on other queries."""
-    interval = f" (95\u202f% CI {span_points(formats['ci95'])})" if formats["ci95"] else ""
+    interval = f"(95\u202f% CI {span_points(formats['ci95'])})"
     found = points(formats["spread_where_found"])
     return (
         f"Of {formats['tried']} formats of one template, the best and the worst were {found} points apart on the queries that chose them, "
-        f"and {points(formats['spread'])} points{interval} on the others. The first number is too large, since chance helps to be best or "
+        f"and {points(formats['spread'])} points {interval} on the others. The first number is too large, since chance helps to be best or "
         "worst; the second is not."
     )
 

@@ -16,7 +16,7 @@ from icl.metrics import Outcome
 from icl.runs import list_runs
 from icl.sensitivity import SensitivitySpec, sensitivity
 from icl.sensitivity import play as playing
-from icl.sensitivity.search import Schedule, find_spread, halves, schedule
+from icl.sensitivity.search import Schedule, find_spread, halves, paired_interval, schedule, wilson
 from tasks import Example, IclError
 
 TEMPLATES = ("sentiment-plain", "classify-letters")
@@ -193,12 +193,24 @@ def test_equal_formats_seem_different_where_they_are_found_and_not_on_other_quer
         of = find_spread(plan, queries, seed, ask)
         found.append(of.found)
         honest.append(of.honest)
-        assert of.ci95 is not None
         covered += of.ci95[0] <= 0 <= of.ci95[1]
         assert [c.role for c in of.confirmed] == ["best", "worst", "median", "own"]
     assert np.mean(found) > 0.1
     assert abs(float(np.mean(honest))) < 0.05
     assert covered >= 34
+
+
+def test_intervals_of_shares_stay_within_what_is_possible() -> None:
+    from scipy import stats
+
+    for right in (0, 3, 20):
+        known = stats.binomtest(right, 20).proportion_ci(method="wilson")
+        assert wilson(np.repeat([1.0, 0.0], [right, 20 - right])) == pytest.approx((known.low, known.high))
+    low, high = paired_interval(np.zeros(20))
+    assert -0.15 < low < 0 < high < 0.15
+    low, high = paired_interval(np.array([1.0] * 8 + [-1.0] * 2 + [0.0] * 10))
+    assert 0 < low < 0.3 < high < 0.6
+    assert paired_interval(np.ones(5))[1] <= 1
 
 
 def test_unequal_formats_are_told_apart() -> None:
