@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +36,7 @@ def sensitivity_run(directory: Path) -> Path:
         for name, bias in (("none", 1.2), ("batch", 0.2))
     }
     resolved = ResolvedSpec.from_json(read_json(directory / "spec.json"))
-    spec = SensitivitySpec(resolved.spec, draws=5, templates=("a", "b", EVIL), words=("own", "title"))
+    spec = SensitivitySpec(replace(resolved.spec, overflow="error"), draws=5, templates=("a", "b", EVIL), words=("own", "title"))
     ours = ResolvedSensitivity(spec, resolved, ("0" * 64,))
     write_json(directory / "spec.json", ours.to_json())
     environment = read_json(directory / "environment.json")

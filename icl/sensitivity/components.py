@@ -32,8 +32,8 @@ FACTORS = ("draw", "order", "template", "format", "words")
 """The axes of the design: the first two are the context, the others the wording."""
 CONTEXTS = 2
 """Axes that make the context."""
-INTERACTION = "interaction"
-"""Of contexts with wordings: a demonstration that helps under one template and not under another."""
+INTERACTIONS = ("draw_wording", "order_wording")
+"""Of a level of the context with all of the wording: a demonstration that helps under one template and not under another."""
 DRAWS = 4000
 NORMAL = 1.959963984540054
 
@@ -43,9 +43,7 @@ class Component:
     """One source of variance."""
 
     name: str
-    """A factor, or `interaction`."""
-    levels: int
-    """How many values the factor had, within one value of the factor that it is nested in; for the interaction, cells."""
+    """A factor or an interaction."""
     variance: float
     """On these queries; not below 0."""
     sd_ci95: Interval
@@ -58,7 +56,6 @@ class Component:
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
         return {
-            "levels": self.levels,
             "variance": self.variance,
             "sd": self.variance**0.5,
             "sd_ci95": list(self.sd_ci95),
@@ -117,7 +114,6 @@ def decompose(values: Array, key: str) -> Decomposition:
     components = tuple(
         Component(
             name=name,
-            levels=means.size if name == INTERACTION else means.shape[FACTORS.index(name)],
             variance=float(variance),
             sd_ci95=_ends(possible[name] ** 0.5),
             share=float(variance / total) if total > 0 else None,
@@ -196,12 +192,12 @@ def _step(counts: Sequence[int], level: int) -> int:
 
 
 def _grouped(variances: Array, terms: Sequence[Term]) -> dict[str, Any]:
-    """Factor → variance, all terms of contexts with wordings together, and then cut at 0: cutting each term first would add bias."""
+    """Source → variance: terms of a context with any level of the wording together, then cut at 0. Cutting each first would add bias."""
     out: dict[str, Any] = {}
     for variance, (i, j) in zip(variances, terms, strict=True):
-        name = INTERACTION if i and j else FACTORS[i - 1] if i else FACTORS[CONTEXTS + j - 1]
+        name = INTERACTIONS[i - 1] if i and j else FACTORS[i - 1] if i else FACTORS[CONTEXTS + j - 1]
         out[name] = out.get(name, 0.0) + variance
-    return {name: np.maximum(out[name], 0.0) for name in (*FACTORS, INTERACTION) if name in out}
+    return {name: np.maximum(out[name], 0.0) for name in (*FACTORS, *INTERACTIONS) if name in out}
 
 
 def _simulated(squares: Array, design: Design, key: str) -> Array:

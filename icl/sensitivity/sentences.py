@@ -16,7 +16,8 @@ PHRASES = {
     "template": "the template",
     "format": "the format of the same template",
     "words": "the label words",
-    "interaction": "how demonstrations and wording go together",
+    "draw_wording": "how the draw suits the wording",
+    "order_wording": "how the order suits the wording",
 }
 """Factor → what differs."""
 NAMES = {
@@ -25,7 +26,8 @@ NAMES = {
     "template": "Template",
     "format": "Format of a template",
     "words": "Label words",
-    "interaction": "Demonstrations x wording",
+    "draw_wording": "Draw x wording",
+    "order_wording": "Order x wording",
 }
 """Factor → the head of its row."""
 LEVELS = {"draw": "draws", "order": "orders", "template": "templates", "format": "formats", "words": "words"}

@@ -64,7 +64,7 @@ def test_a_run_says_what_is_luck_and_is_made_again_to_the_same_bytes(
     assert list(printed["calibrations"]) == ["none", "batch"]
     of = printed["calibrations"]["none"]
     assert list(of["measures"]) == ["accuracy", "margin", "log_loss"]
-    assert list(of["measures"]["margin"]["components"]) == ["draw", "order", "template", "format", "words", "interaction"]
+    assert list(of["measures"]["margin"]["components"]) == ["draw", "order", "template", "format", "words", "draw_wording", "order_wording"]
     assert sum(c["share"] for c in of["measures"]["margin"]["components"].values()) == pytest.approx(1)
     assert len(of["bias"]["positions"]) == 2
     cells = pq.read_table(run.dir / "cells.parquet").to_pylist()

@@ -7,13 +7,13 @@ import pytest
 from numpy.typing import NDArray
 
 from icl.sensitivity.bias import measure_bias
-from icl.sensitivity.components import FACTORS, Design, decompose
+from icl.sensitivity.components import FACTORS, INTERACTIONS, Design, decompose
 from icl.sensitivity.design import Context
 from icl.sensitivity.orders import order_spread
 from tasks import Example
 
 SHAPE = (6, 2, 4, 2, 2)
-TRUE = {"draw": 0.08, "order": 0.03, "template": 0.06, "format": 0.04, "words": 0.02, "interaction": 0.03}
+TRUE = {"draw": 0.08, "order": 0.03, "template": 0.06, "format": 0.04, "words": 0.02, "draw_wording": 0.04, "order_wording": 0.03}
 """Standard deviations."""
 
 
@@ -28,7 +28,7 @@ def simulated(rng: np.random.Generator, queries: int = 20, noise: float = 0.0) -
         "words": (1, 1, t, f, w),
     }
     y = 0.6 + sum(TRUE[name] * rng.standard_normal(size) for name, size in sizes.items())
-    y = y + TRUE["interaction"] * rng.standard_normal((d, 1, t, f, 1))
+    y = y + TRUE["draw_wording"] * rng.standard_normal((d, 1, t, f, 1)) + TRUE["order_wording"] * rng.standard_normal(SHAPE)
     return y[..., None] + 0.3 * rng.standard_normal(queries) + noise * rng.standard_normal((*SHAPE, queries))
 
 
@@ -90,9 +90,9 @@ def test_what_few_queries_add_is_taken_out() -> None:
 def test_factors_of_one_level_are_left_out_and_nothing_varying_has_no_shares() -> None:
     rng = np.random.default_rng(2)
     of = decompose(rng.standard_normal((3, 1, 2, 1, 1, 6)), "x")
-    assert [c.name for c in of.components] == ["draw", "template", "interaction"]
+    assert [c.name for c in of.components] == ["draw", "template", "draw_wording"]
     same = decompose(np.tile(rng.integers(0, 2, 6).astype(float), (*SHAPE, 1)), "x")
-    assert [c.name for c in same.components] == [*FACTORS, "interaction"]
+    assert [c.name for c in same.components] == [*FACTORS, *INTERACTIONS]
     assert {c.share for c in same.components} == {None}
     assert same.sd == 0
 
