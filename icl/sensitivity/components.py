@@ -35,6 +35,8 @@ CONTEXTS = 2
 INTERACTIONS = ("draw_wording", "order_wording")
 """Of a level of the context with all of the wording: a demonstration that helps under one template and not under another."""
 DRAWS = 4000
+EQUAL = 1e-12
+"""Relative difference of means that is rounding error."""
 NORMAL = 1.959963984540054
 
 
@@ -104,6 +106,8 @@ def decompose(values: Array, key: str) -> Decomposition:
     means = values.mean(axis=-1)
     design = Design(means.shape)
     squares = design.squares(means)
+    if np.ptp(means) <= EQUAL * max(1.0, float(np.abs(means).max())):
+        squares = np.zeros_like(squares)  # what differs is rounding
     estimated = _grouped(design.solve(squares), design.terms)
     possible = _grouped(design.solve(_simulated(squares, design, key)), design.terms)
     single = design.solve(design.squares(values).mean(axis=-1))

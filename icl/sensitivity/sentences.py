@@ -42,7 +42,7 @@ def headline(of: Json) -> str:
     accuracy = of["measures"]["accuracy"]
     parts = [(name, c) for name, c in accuracy["components"].items() if c["share"] is not None]
     if not parts:
-        return f"All prompts have the same accuracy, {percent(accuracy['mean'])}: with these queries nothing of it is luck."
+        return f"All prompts have the same accuracy, {percent(accuracy['mean'])}: with these queries none of it is luck of the prompt."
     ranked = sorted(parts, key=lambda part: -part[1]["share"])
     leading = _leading([c["share"] for _, c in ranked])
     ci = "95\u202f% CI "

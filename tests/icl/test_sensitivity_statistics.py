@@ -95,6 +95,8 @@ def test_factors_of_one_level_are_left_out_and_nothing_varying_has_no_shares() -
     assert [c.name for c in same.components] == [*FACTORS, *INTERACTIONS]
     assert {c.share for c in same.components} == {None}
     assert same.sd == 0
+    rounding = 1e-16 * rng.standard_normal((*SHAPE, 6)) + 0.7
+    assert {c.share for c in decompose(rounding, "x").components} == {None}
 
 
 LABELS = ("no", "yes")
