@@ -111,6 +111,26 @@ def label_shares(shares: Rows, labels: Sequence[str], calibrations: Sequence[str
     return spec_of(alt.layer(bars, points), height=max(24, 13 * len(order)) * len(labels))
 
 
+def intervals(rows: Rows, names: Sequence[str], series: Sequence[str], title: str) -> Spec:
+    """One row per name, in it a point with its interval per series. `rows`: name, series, value, low, high (null where there is none); 0 is
+    marked."""
+    import altair as alt
+
+    y = alt.Y("name:N", sort=list(names), title=None, axis=alt.Axis(ticks=False, domain=False, labelPadding=10, labelLimit=170))
+    order = list(series)
+    legend = alt.Legend(title=None, orient="top", columns=2, symbolType="circle") if len(order) > 1 else None
+    colour = alt.Color("series:N", sort=order, scale=alt.Scale(domain=order), legend=legend)
+    tips = [alt.Tooltip(f"{n}:N", title=" ") for n in ("name", "series")]
+    tips += [alt.Tooltip(f"{n}:Q", format=".1f") for n in ("value", "low", "high")]
+    row = alt.YOffset("series:N", sort=order, scale=alt.Scale(paddingInner=0, paddingOuter=0.4))
+    x = {name: alt.X(f"{name}:Q", title=title, axis=alt.Axis(tickCount=6)) for name in ("value", "low")}
+    base = alt.Chart(alt.InlineData(values=rows)).encode(y=y, yOffset=row, color=colour, tooltip=tips)
+    zero = alt.Chart(alt.InlineData(values=[{"zero": 0}])).mark_rule(style="reference").encode(x="zero:Q")
+    lines = base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=2.5).encode(x=x["low"], x2="high:Q")
+    points = base.mark_point(filled=True, size=80, opacity=1).encode(x=x["value"])
+    return spec_of(alt.layer(zero, lines, points), height=max(30, 18 * len(order)) * len(names))
+
+
 def _domain(values: Sequence[float], limits: tuple[float, float]) -> list[float]:
     """A little wider than the values, but within the limits."""
     low, high = max(min(values), limits[0]), min(max(values), limits[1])

@@ -15,10 +15,13 @@ LATEST = "latest"
 MOST_NAMED = 6
 """Runs that a message names."""
 
+OTHERS = {"compare": "a comparison", "sensitivity": "a sensitivity report"}
+"""Commands whose runs are not evaluations, and what such a run is called."""
+
 
 def list_runs(out: Path) -> list[Run]:
-    """Finished evaluations of a directory, oldest first; comparisons are left out."""
-    return sorted((Run(path) for path in _finished(out) if not is_comparison(path)), key=lambda run: _finished_at(run.dir))
+    """Finished evaluations of a directory, oldest first; comparisons and sensitivity reports are left out."""
+    return sorted((Run(path) for path in _finished(out) if not _is_other(path)), key=lambda run: _finished_at(run.dir))
 
 
 def find_run(name: str, out: Path) -> Run:
@@ -31,7 +34,7 @@ def find_run(name: str, out: Path) -> Run:
     if Path(name).is_dir() and is_finished(Path(name)):
         return _evaluation(Path(name))
     finished = {path.name: path for path in sorted(_finished(out), key=_finished_at)}
-    matches = _matches(name, [key for key, path in finished.items() if not is_comparison(path)]) or _matches(name, list(finished))
+    matches = _matches(name, [key for key, path in finished.items() if not _is_other(path)]) or _matches(name, list(finished))
     if len(matches) == 1:
         return _evaluation(finished[matches[0]])
     if matches:
@@ -57,19 +60,24 @@ def find_unfinished(name: str, out: Path) -> Path:
     raise unknown_name("unfinished run", name, begun, f"(looked in {out}; a finished run needs no resuming)")
 
 
-def is_comparison(directory: Path) -> bool:
-    """Whether a finished run is one of `icl compare`. A damaged one counts as an evaluation: reading it says what is wrong."""
+def _is_other(directory: Path) -> bool:
+    """Whether a finished run is of another command than `icl evaluate`."""
+    return kind_of(directory) in OTHERS
+
+
+def kind_of(directory: Path) -> str:
+    """The command of a finished run, empty for an evaluation. A damaged one counts as an evaluation: reading it says what is wrong."""
     try:
-        return read_json(directory / "spec.json").get("kind") == "compare"
+        return str(read_json(directory / "spec.json").get("kind", ""))
     except IclError:
-        return False
+        return ""
 
 
 def _evaluation(directory: Path) -> Run:
-    if is_comparison(directory):
+    if (kind := kind_of(directory)) in OTHERS:
         raise IclError(
-            f"{directory} is a comparison, and 'icl runs' reads evaluations; its table is in {directory / 'report.html'}, "
-            "and the same 'icl compare' command prints it again"
+            f"{directory} is {OTHERS[kind]}, and 'icl runs' reads evaluations; its table is in {directory / 'report.html'}, "
+            f"and the same 'icl {kind}' command prints it again"
         )
     return Run(directory)
 
