@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from icl.cli import tasks_import
+from icl.cli import tasks_import, tasks_mirror
 from icl.cli.options import DataDir, Debug, Json, count_or_all, print_json
 from tasks.errors import IclError
 
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 Name = Annotated[str, typer.Argument(metavar="TASK", help="A task of the library, or the path of a card.")]
 
-app = typer.Typer(help="Tasks: list the library, show one, check its data, draw episodes, write or import a card.", no_args_is_help=True)
+app = typer.Typer(
+    help="Tasks: list the library, show one, check its data, draw episodes, write or import a card, mirror hub data.", no_args_is_help=True
+)
 
 
 @app.command("list")
@@ -186,6 +188,7 @@ def new(
 
 
 app.command("import")(tasks_import.import_tasks)
+app.command("mirror")(tasks_mirror.mirror)
 
 
 def _decide(what: str, guess: str) -> str:

@@ -43,10 +43,11 @@ class _Loader(yaml.SafeLoader):
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+        line = event.start_mark.line + 1
         if isinstance(event, yaml.AliasEvent):
-            raise _Refused(event.start_mark.line + 1, f"YAML aliases (*{event.anchor}) are not read; write the value out")
+            raise _Refused(line, f"YAML aliases (*{event.anchor}) are not read; write the value out")
         if self.depth >= MAX_DEPTH:
-            raise _Refused(event.start_mark.line + 1, f"a task must nest at most {MAX_DEPTH} levels")
+            raise _Refused(line, f"a task must nest at most {MAX_DEPTH} levels")
         self.depth += 1
         try:
             return super().compose_node(parent, index)
