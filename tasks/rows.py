@@ -64,6 +64,9 @@ class _Resolver:
         self.labels = tuple(card.labels)
         self.by_id = not any(map(DIGITS.fullmatch, (*card.labels, *card.label_aliases)))
         self.keep = card.white_space == "keep"
+        given = card.target.white_space if card.target is not None else None
+        self.keep_answer = (given or card.white_space) == "keep"
+        self.typed = card.target is not None and card.target.numbers == "typed"
         self.pattern = re.compile(card.answer_pattern) if card.answer_pattern else None
 
     def example(self, id: str, row: Row) -> Example | str:
@@ -101,13 +104,16 @@ class _Resolver:
 
     def _named(self, value: Any) -> str:
         """A label's name, its alias or its id (a number, or digits). Where a label is named by digits, digits are names only."""
-        name = str(value).strip()
+        if self.typed and isinstance(value, bool):
+            value = int(value)
+        name = str(value) if self.keep_answer else str(value).strip()
         if name in self.card.labels:
             return name
         if name in self.card.label_aliases:
             return self.card.label_aliases[name]
         number = value.is_integer() if isinstance(value, float) else DIGITS.fullmatch(name)
-        if number and self.by_id and not isinstance(value, bool) and 0 <= int(float(name)) < len(self.labels):
+        counts = self.by_id and not isinstance(value, bool) and not (self.typed and isinstance(value, str))
+        if number and counts and 0 <= int(float(name)) < len(self.labels):
             return self.labels[int(float(name))]
         known = ", ".join(self.labels) if len(self.labels) <= 12 else f"{', '.join(self.labels[:12])} … ({len(self.labels)} in all)"
         raise DataError(f"a label must be one that the card lists, but got {shorten(repr(value))}; known: {known}")
@@ -130,7 +136,9 @@ class _Resolver:
         assert self.card.target is not None  # the card was checked
         answer, first = look_up(row, self.card.target.field), self.card.target.first
         if choices.answer == "text":
-            return _by_text(answer, texts, first)
+            if isinstance(answer, str) and not self.keep_answer:
+                answer = answer.strip()
+            return _by_text(answer, texts, first, self.typed)
         if choices.keys is None and not choices.names:
             return _position(answer, list(LETTERS[: len(texts)]), first)
         names = self._texts(row, choices.keys) if choices.keys else list(choices.names)
@@ -168,9 +176,9 @@ class _Resolver:
         if target.options:
             return target.options[_number(value, target.first, len(target.options))], []
         if isinstance(value, list | tuple) and value:
-            texts = as_texts(value, target.field, self.keep)
+            texts = as_texts(value, target.field, self.keep_answer)
             return texts[0], texts
-        return as_text(value, target.field, self.keep), []
+        return as_text(value, target.field, self.keep_answer), []
 
 
 def _cut(target: Target, value: Any) -> str | None:
@@ -200,17 +208,12 @@ def _position(answer: Any, names: Sequence[str], first: int | None = None) -> in
     raise DataError(f"the right answer must be one of the choices {shorten(', '.join(names), 200)}, but got {shorten(repr(answer))}")
 
 
-def _by_text(answer: Any, texts: Sequence[str], first: int) -> int:
-    """Position of the right choice: a number counts the choices from `first`, a text is one of theirs; digits may be either, not both."""
-    if not isinstance(answer, str):
+def _by_text(answer: Any, texts: Sequence[str], first: int, typed: bool) -> int:
+    """Position of the right choice: a number counts the choices from `first`, and so do digits unless `typed`; a text is one of theirs."""
+    if not isinstance(answer, str) or (DIGITS.fullmatch(answer) and not typed):
         return _number(answer, first, len(texts))
-    digits = answer.isascii() and answer.isdigit() and 0 <= int(answer) - first < len(texts)
     if answer in texts:
-        if digits and texts[int(answer) - first] != answer:
-            raise DataError(f"the right answer {answer!r} is the text of one choice and the number of another")
         return list(texts).index(answer)
-    if digits:
-        return int(answer) - first
     raise DataError(f"the right answer must be one of the choices {shorten(', '.join(texts), 200)}, but got {shorten(repr(answer))}")
 
 

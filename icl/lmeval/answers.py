@@ -6,10 +6,11 @@ takes it for: a number (or digits) counts the choices, a text is one of them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from icl.lmeval.expressions import chosen_from, constant, counted, names_in, path_of, position_in, sole_expression, without
+from icl.lmeval.expressions import chosen_from, constant, counted, names_in, path_of, position_in, sole_expression, strips, without
 from icl.lmeval.harness import Read
 
 SIMPLE = "must be a column, a number, LIST.index(column), LIST[column] or column - number, but is"
@@ -21,8 +22,6 @@ class Answers:
 
     kind: str
     keys: dict[str, Any]
-    column: str | None
-    """The column path of the target, which no input may show."""
 
 
 def read_answers(read: Read) -> Answers:
@@ -55,58 +54,69 @@ def _classification(read: Read, words: list[str]) -> Answers:
     if any(word.isdigit() for word in words) and words != [str(i) for i in range(len(words))]:
         raise read.refuse("doc_to_choice", f"numbers as choices cannot be told from positions of choices, but it holds {', '.join(words)}")
     expression = sole_expression(target)
-    aliases: dict[str, str] = {}
     if expression is None:
         raise read.refuse("doc_to_target", f"{SIMPLE} {shown(target)}")
     if (found := position_in(expression)) and (names := names_in(found[0])) and len(names) <= len(words):
         column = found[1]
         if clash := [name for name, word in zip(names, words, strict=False) if name != word and name in words]:
-            return _renamed(dict(zip(names, words, strict=False)), column) if len(names) == len(words) else _clashes(read, clash)
+            return _renamed(read, names, words, column, clash[0])
         aliases = {name: word for name, word in zip(names, words, strict=False) if name != word}
+        said = _target(column, strip=True)
     elif chosen := chosen_from(expression):
         texts, column, first = chosen
         if stray := [text for text in texts if text not in words]:
             raise read.refuse("doc_to_target", f"must give choices, but {stray[0]!r} is none")
         aliases = {str(number): text for number, text in enumerate(texts, first)}
-    elif number := counted(without(expression, "string", strip=True)):
+        said = _target(column)
+    elif number := counted(without(expression, "string", "trim", calls=("strip",))):
         column, first = number
-        if first:
-            aliases = {str(at): word for at, word in enumerate(words, first)}
+        aliases = {str(at): word for at, word in enumerate(words, first)} if first else {}
+        said = _target(column, typed=target.isidentifier(), strip=strips(expression))
     else:
         raise read.refuse("doc_to_target", f"{SIMPLE} {shown(target)}")
-    keys = {"target": column, "labels": list(words), **({"label_aliases": aliases} if aliases else {})}
-    return Answers("classification", keys, column)
+    keys = {"target": said, "labels": list(words), **({"label_aliases": aliases} if aliases else {})}
+    return Answers("classification", keys)
 
 
-def _renamed(labels: dict[str, str], column: str) -> Answers:
-    """Labels under the names of the data: its A may be the choice B."""
-    return Answers("classification", {"target": column, "labels": labels}, column)
+def _target(column: str, *, first: int = 0, typed: bool = False, strip: bool = False, options: Sequence[str] = ()) -> Any:
+    """The key `target`: a column, with what has to be said beside it. A bare column of the harness is a number only where it is one."""
+    more = {
+        **({"options": list(options)} if options else {}),
+        **({"first": first} if first else {}),
+        **({"numbers": "typed"} if typed else {}),
+        **({"white_space": "strip"} if strip else {}),
+    }
+    return {"field": column, **more} if more else column
 
 
-def _clashes(read: Read, clash: list[str]) -> Answers:
-    raise read.refuse("doc_to_target", f"{clash[0]!r} is a position and a choice, too, and there are more choices than positions")
+def _renamed(read: Read, names: list[str], words: list[str], column: str, clash: str) -> Answers:
+    """Labels under the names of the data, since its A may be the choice B."""
+    if len(names) < len(words):
+        raise read.refuse("doc_to_target", f"{clash!r} names a choice and is another, and there are more choices than names")
+    labels = dict(zip(names, words, strict=True))
+    return Answers("classification", {"target": _target(column, strip=True), "labels": labels})
 
 
 def _multiple_choice(read: Read) -> Answers:
     choices = _listed(read)
     target = read.task.doc_to_target
     if isinstance(target, int):
-        return Answers("multiple_choice", {"choices": {**choices, "right": target}}, None)
+        return Answers("multiple_choice", {"choices": {**choices, "right": target}})
     expression = sole_expression(target)
     if expression is None:
         raise read.refuse("doc_to_target", f"{SIMPLE} {shown(target)}")
     if type(value := constant(expression)) is int:
-        return Answers("multiple_choice", {"choices": {**choices, "right": value}}, None)
+        return Answers("multiple_choice", {"choices": {**choices, "right": value}})
     if found := position_in(expression):
         listing, column = found
         if names := names_in(listing):
-            return Answers("multiple_choice", {"target": column, "choices": {**choices, "names": names}}, column)
+            return Answers("multiple_choice", {"target": column, "choices": {**choices, "names": names}})
         if (keys := path_of(listing)) and "texts" in choices:
-            return Answers("multiple_choice", {"target": column, "choices": {**choices, "keys": keys}}, column)
-    elif number := counted(without(expression, "string", strip=True)):
+            return Answers("multiple_choice", {"target": column, "choices": {**choices, "keys": keys}})
+    elif number := counted(without(expression, "string", "trim", calls=("strip",))):
         column, first = number
-        said: Any = {"field": column, "first": first} if first else column
-        return Answers("multiple_choice", {"target": said, "choices": {**choices, "answer": "text"}}, column)
+        said = _target(column, first=first, typed=target.isidentifier(), strip=strips(expression))
+        return Answers("multiple_choice", {"target": said, "choices": {**choices, "answer": "text"}})
     raise read.refuse("doc_to_target", f"{SIMPLE} {shown(target)}")
 
 
@@ -131,12 +141,11 @@ def _generation(read: Read) -> Answers:
         raise read.refuse("doc_to_choice", "must not stand beside output_type generate_until")
     expression = sole_expression(target) if isinstance(target, str) else None
     if expression is not None:
-        if path := path_of(without(expression, "string")):
-            return Answers("generation", {"target": path}, path)
+        if path := path_of(without(expression, "string", "trim", calls=("strip",))):
+            return Answers("generation", {"target": _target(path, strip=strips(expression))})
         if chosen := chosen_from(expression):
             texts, column, first = chosen
-            said = {"field": column, "options": texts, **({"first": first} if first else {})}
-            return Answers("generation", {"target": said}, column)
+            return Answers("generation", {"target": _target(column, first=first, options=texts)})
     raise read.refuse("doc_to_target", f"must be a column or LIST[column] to be said in a card, but is {shown(target)}")
 
 

@@ -10,7 +10,6 @@ import yaml
 from icl.lmeval.answers import Answers
 from icl.lmeval.fields import Field
 from icl.lmeval.harness import Read
-from icl.lmeval.source import Source
 from tasks.card import METRICS
 
 SAME = {"acc": "accuracy", "mcc": "mcc", "exact_match": "exact_match"}
@@ -29,17 +28,17 @@ LONGEST = ("max_gen_toks", "max_new_tokens", "max_tokens")
 DROPPED_ROWS = "rows that loading leaves out (duplicates, texts in both splits: 'icl tasks show' counts them) are evaluated there"
 
 
-def card_of(read: Read, answers: Answers, fields: list[Field], source: Source, template: Path) -> tuple[str, list[str]]:
+def card_of(read: Read, answers: Answers, fields: list[Field], source: dict[str, Any], template: Path) -> tuple[str, list[str]]:
     """The card's text, and one line for everything that was left out or is done otherwise."""
     task = read.task
-    left_out: list[str] = [*source.left_out, *([_drawn(read)] if task.fewshot.samples else []), DROPPED_ROWS]
+    left_out: list[str] = [*_demonstrations(read), DROPPED_ROWS]
     splits = _splits(read, left_out)
     json_fields = [field.name for field in fields if field.as_json]
     card: dict[str, Any] = {
         "name": task.task,
         "kind": answers.kind,
         "description": f"{task.task}, as lm-evaluation-harness asks it.",
-        "source": source.keys,
+        "source": source,
         "splits": splits,
         "inputs": {field.name: field.column for field in fields},
         **({"as_json": json_fields} if json_fields else {}),
@@ -68,8 +67,12 @@ def _splits(read: Read, left_out: list[str]) -> dict[str, Any]:
     return {"demonstration": {"from": shown, "part": f"0-{SHARE}"}, role: {"from": asked, "part": f"{SHARE}-100"}}
 
 
-def _drawn(read: Read) -> str:
-    return "demonstrations are the task's own and stand in the instruction: evaluate with --shots 0"
+def _demonstrations(read: Read) -> list[str]:
+    if read.task.fewshot.samples:
+        return [f"its own demonstrations stand in the instruction ({read.task.num_fewshot or 0} of them): evaluate with --shots 0"]
+    if read.task.fewshot.sampler == "first_n":
+        return ["demonstrations are the first rows of their split there, and chosen by --selector here"]
+    return []
 
 
 def _generation(read: Read, left_out: list[str]) -> dict[str, Any]:

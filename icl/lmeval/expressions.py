@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from jinja2 import Environment, TemplateSyntaxError, nodes
@@ -68,15 +69,22 @@ def constant(node: nodes.Node) -> Any:
         return None
 
 
-def without(node: nodes.Node, *filters: str, strip: bool = False) -> nodes.Node:
-    """The expression below harmless filters, and below `.strip()` and its kin."""
+def without(node: nodes.Node, *filters: str, calls: Sequence[str] = ()) -> nodes.Node:
+    """The expression below these filters and below calls of these methods, all without arguments."""
     while True:
         if isinstance(node, nodes.Filter) and node.name in filters and node.node is not None and not node.args and not node.kwargs:
             node = node.node
-        elif strip and isinstance(node, nodes.Call) and isinstance(node.node, nodes.Getattr) and node.node.attr in STRIPS and not node.args:
+        elif isinstance(node, nodes.Call) and isinstance(node.node, nodes.Getattr) and node.node.attr in calls and not node.args:
             node = node.node.node
         else:
             return node
+
+
+def strips(node: nodes.Node) -> bool:
+    """Whether white space around a value is left out on the way."""
+    calls = [*node.find_all(nodes.Getattr), *([node] if isinstance(node, nodes.Getattr) else [])]
+    filters = [*node.find_all(nodes.Filter), *([node] if isinstance(node, nodes.Filter) else [])]
+    return any(call.attr in STRIPS for call in calls) or any(found.name == "trim" for found in filters)
 
 
 def counted(node: nodes.Node) -> tuple[str, int] | None:
@@ -96,7 +104,7 @@ def position_in(node: nodes.Node) -> tuple[nodes.Node, str] | None:
         return None
     if len(node.args) != 1 or node.kwargs or node.dyn_args or node.dyn_kwargs:
         return None
-    path = path_of(without(node.args[0], "trim", "string", strip=True))
+    path = path_of(without(node.args[0], "trim", "string", calls=STRIPS))
     return None if path is None else (node.node.node, path)
 
 

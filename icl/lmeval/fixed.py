@@ -12,13 +12,13 @@ from tasks.errors import IclError, shorten
 
 
 def fixed_demonstrations(read: Read) -> str:
-    """The first `num_fewshot` samples as the harness writes them, each with the delimiter after it; nothing for a task without samples."""
+    """The first `num_fewshot` samples (none unless it says so) as the harness writes them, each with the delimiter after it."""
     task, samples = read.task, read.task.fewshot.samples
     if samples is None or task.fewshot.split or task.fewshot_split:
         return ""
     if task.fewshot.sampler != "first_n":
         raise read.refuse("fewshot_config", "samples are carried over with 'sampler: first_n' only; others are drawn")
-    count = len(samples) if task.num_fewshot is None else task.num_fewshot
+    count = task.num_fewshot or 0
     if count > len(samples):
         raise read.refuse("num_fewshot", f"asks for {count} demonstrations, but fewshot_config has {len(samples)} samples")
     return "".join(_demonstration(read, sample) for sample in samples[:count])
