@@ -77,8 +77,8 @@ class Target(Strict):
     """Generation: where the data has a number, the answers that it counts."""
     first: Annotated[int, Field(ge=0, strict=True)] = 0
     """The number of the first choice or option in the data."""
-    numbers: Literal["any", "typed"] = "any"
-    """Whether digits in a text count labels or choices as numbers do, or are a text (typed)."""
+    numbers: Literal["any", "typed", "only"] = "any"
+    """Whether digits in a text count labels or choices as numbers do (any), are a text (typed), or are all that a text may be (only)."""
     white_space: Literal["strip", "keep"] | None = None
     """Whether white space around the answer is left out; as the card says unless given."""
 

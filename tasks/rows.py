@@ -66,7 +66,7 @@ class _Resolver:
         self.keep = card.white_space == "keep"
         given = card.target.white_space if card.target is not None else None
         self.keep_answer = (given or card.white_space) == "keep"
-        self.typed = card.target is not None and card.target.numbers == "typed"
+        self.numbers = card.target.numbers if card.target is not None else "any"
         self.pattern = re.compile(card.answer_pattern) if card.answer_pattern else None
 
     def example(self, id: str, row: Row) -> Example | str:
@@ -104,7 +104,9 @@ class _Resolver:
 
     def _named(self, value: Any) -> str:
         """A label's name, its alias or its id (a number, or digits). Where a label is named by digits, digits are names only."""
-        if self.typed and isinstance(value, bool):
+        if self.numbers == "only" and not DIGITS.fullmatch(str(value).strip()):
+            raise DataError(f"the target must be a number, but got {shorten(repr(value))}")
+        if self.numbers == "typed" and isinstance(value, bool):
             value = int(value)
         name = str(value) if self.keep_answer else str(value).strip()
         if name in self.card.labels:
@@ -112,7 +114,7 @@ class _Resolver:
         if name in self.card.label_aliases:
             return self.card.label_aliases[name]
         number = value.is_integer() if isinstance(value, float) else DIGITS.fullmatch(name)
-        counts = self.by_id and not isinstance(value, bool) and not (self.typed and isinstance(value, str))
+        counts = self.by_id and not isinstance(value, bool) and not (self.numbers == "typed" and isinstance(value, str))
         if number and counts and 0 <= int(float(name)) < len(self.labels):
             return self.labels[int(float(name))]
         known = ", ".join(self.labels) if len(self.labels) <= 12 else f"{', '.join(self.labels[:12])} … ({len(self.labels)} in all)"
@@ -129,7 +131,11 @@ class _Resolver:
             listed = [self._text(row, (path,)) for path in choices.columns]
         else:
             listed = self._texts(row, choices.texts)
-        return _checked(listed), choices.right if choices.right is not None else self._right(row, choices, listed)
+        if choices.right is None:
+            return _checked(listed), self._right(row, choices, listed)
+        if choices.right >= len(listed):
+            raise DataError(f"the right choice is the one at position {choices.right}, from 0, but there are {len(listed)}")
+        return _checked(listed), choices.right
 
     def _right(self, row: Row, choices: Choices, texts: Sequence[str]) -> int:
         """Position of the right one of the listed choices, as the target says it."""
@@ -138,7 +144,7 @@ class _Resolver:
         if choices.answer == "text":
             if isinstance(answer, str) and not self.keep_answer:
                 answer = answer.strip()
-            return _by_text(answer, texts, first, self.typed)
+            return _by_text(answer, texts, first, self.numbers)
         if choices.keys is None and not choices.names:
             return _position(answer, list(LETTERS[: len(texts)]), first)
         names = self._texts(row, choices.keys) if choices.keys else list(choices.names)
@@ -208,9 +214,9 @@ def _position(answer: Any, names: Sequence[str], first: int | None = None) -> in
     raise DataError(f"the right answer must be one of the choices {shorten(', '.join(names), 200)}, but got {shorten(repr(answer))}")
 
 
-def _by_text(answer: Any, texts: Sequence[str], first: int, typed: bool) -> int:
-    """Position of the right choice: a number counts the choices from `first`, and so do digits unless `typed`; a text is one of theirs."""
-    if not isinstance(answer, str) or (DIGITS.fullmatch(answer) and not typed):
+def _by_text(answer: Any, texts: Sequence[str], first: int, numbers: str) -> int:
+    """Position of the right choice: a number counts the choices from `first`, as do digits unless `typed`; a text is one of theirs."""
+    if not isinstance(answer, str) or numbers == "only" or (DIGITS.fullmatch(answer) and numbers == "any"):
         return _number(answer, first, len(texts))
     if answer in texts:
         return list(texts).index(answer)

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from jinja2 import nodes
+
 from icl.lmeval.expressions import chosen_from, constant, counted, names_in, path_of, position_in, sole_expression, strips, without
 from icl.lmeval.harness import Read
 
@@ -71,22 +73,29 @@ def _classification(read: Read, words: list[str]) -> Answers:
     elif number := counted(without(expression, "string", "trim", calls=("strip",))):
         column, first = number
         aliases = {str(at): word for at, word in enumerate(words, first)} if first else {}
-        said = _target(column, typed=target.isidentifier(), strip=strips(expression))
+        said = _target(column, numbers=_numbers(target, expression), strip=strips(expression))
     else:
         raise read.refuse("doc_to_target", f"{SIMPLE} {shown(target)}")
     keys = {"target": said, "labels": list(words), **({"label_aliases": aliases} if aliases else {})}
     return Answers("classification", keys)
 
 
-def _target(column: str, *, first: int = 0, typed: bool = False, strip: bool = False, options: Sequence[str] = ()) -> Any:
-    """The key `target`: a column, with what has to be said beside it. A bare column of the harness is a number only where it is one."""
+def _target(column: str, *, first: int = 0, numbers: str = "any", strip: bool = False, options: Sequence[str] = ()) -> Any:
+    """The key `target`: a column, with what has to be said beside it."""
     more = {
         **({"options": list(options)} if options else {}),
         **({"first": first} if first else {}),
-        **({"numbers": "typed"} if typed else {}),
+        **({"numbers": numbers} if numbers != "any" else {}),
         **({"white_space": "strip"} if strip else {}),
     }
     return {"field": column, **more} if more else column
+
+
+def _numbers(target: str, expression: nodes.Expr) -> str:
+    """A bare column is a number only where it is one; written by a template, digits are one, too; what is reckoned with must be one."""
+    if target.isidentifier():
+        return "typed"
+    return "any" if path_of(without(expression, "string", "trim", calls=("strip",))) else "only"
 
 
 def _renamed(read: Read, names: list[str], words: list[str], column: str, clash: str) -> Answers:
@@ -115,7 +124,7 @@ def _multiple_choice(read: Read) -> Answers:
             return Answers("multiple_choice", {"target": column, "choices": {**choices, "keys": keys}})
     elif number := counted(without(expression, "string", "trim", calls=("strip",))):
         column, first = number
-        said = _target(column, first=first, typed=target.isidentifier(), strip=strips(expression))
+        said = _target(column, first=first, numbers=_numbers(target, expression), strip=strips(expression))
         return Answers("multiple_choice", {"target": said, "choices": {**choices, "answer": "text"}})
     raise read.refuse("doc_to_target", f"{SIMPLE} {shown(target)}")
 
