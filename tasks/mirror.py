@@ -52,6 +52,7 @@ class Mirrored:
     rows: Mapping[str, int]
     """File's split → rows."""
     source: str
+    """Empty for a mirror that was made otherwise."""
     licence: str
 
 
@@ -66,6 +67,8 @@ def mirror_task(name_or_path: str | Path, data_dir: Path) -> Mirrored:
     if not isinstance(source, HubSource):
         raise IclError(f"task '{card.name}' needs no mirror: its data comes from {source.type}, not from the hub")
     target = data_dir / (source.mirror or card.name)
+    if target.exists():  # looked at without a lock, since a mirror may be read-only
+        return _there(card, target)
     with locked(target, SETTING):
         if target.exists():
             return _there(card, target)
@@ -167,7 +170,7 @@ def _there(card: TaskCard, target: Path) -> Mirrored:
     source = described.get("source") if isinstance(described, dict) else None
     if not isinstance(source, dict) or "hub" not in source:
         _check_files(card, target, advice)
-        return Mirrored(card.name, target, False, {}, "not made by this command", "")
+        return Mirrored(card.name, target, False, {}, "", "")
     wanted = _facts(card)["source"]
     if other := [key for key in ("hub", "config", "revision", "class_ids") if source.get(key) != wanted[key]]:
         key = other[0]

@@ -33,9 +33,9 @@ def import_tasks(
         print_json([_facts(one) for one in found])
         return
     for one in found:
-        print(f"{one.name}: {one.card} and {one.template.name}")
+        print(f"{one.name}: written to {one.card} and {one.template.name}; not carried over, or done otherwise:")
         for line in one.left_out:
-            print(f"  not carried over, or done otherwise: {line}")
+            print(f"  - {line}")
         print(f"  use it: icl evaluate {shlex.quote(str(one.card))} --model MODEL{_shots(one)}")
 
 

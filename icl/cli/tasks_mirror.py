@@ -46,5 +46,6 @@ def mirror(
 def _said(found: Mirrored) -> str:
     rows = ", ".join(f"{name} {count}" for name, count in found.rows.items())
     done = "written to" if found.made else "nothing to do, there is"
-    licence = f"; licence: {found.licence}" if found.licence else ""
-    return f"{found.task}: {done} {found.directory}{f' (rows: {rows})' if rows else ''}\n  from {found.source}{licence}"
+    if not found.source:
+        return f"{found.task}: {done} {found.directory} (which this command did not make)"
+    return f"{found.task}: {done} {found.directory} (rows: {rows})\n  from {found.source}; licence: {found.licence}"
