@@ -78,7 +78,8 @@ def _blocks(read: Read, fields: Sequence[Field], query: str, shown: str, before:
     blocks = {"instruction": _literal(before.removesuffix(between) if shared else before), "query": _settings(fields, query) + query}
     if not shared or prefix != task.target_delimiter or shown != query:
         side = "{{ query }}" if shown == query else _settings(fields, shown) + shown
-        blocks["demonstration"] = side + _literal(prefix) + "{{ answer }}" + ("" if shared else _literal(between))
+        # An expression, since a wording may end with a tag that takes the white space after it.
+        blocks["demonstration"] = f"{side}{{{{ {_quoted(prefix)} ~ answer }}}}{'' if shared else _literal(between)}"
     if not shared or between != USUAL:
         blocks["separator"] = _literal(between) if shared else ""
     return "".join(f"{{% block {name} %}}{text}{{% endblock %}}\n" for name, text in blocks.items() if text or name == "separator")
