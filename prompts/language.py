@@ -104,6 +104,15 @@ def tojson(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
+def fromjson(value: Any) -> Any:
+    """What a JSON text says: texts, numbers, lists and mappings."""
+    return json.loads(text(value), parse_constant=_no_number)
+
+
+def _no_number(name: str) -> Any:
+    raise SecurityError(f"fromjson reads finite numbers, but got {name}")
+
+
 def on_text(filter: Callable[..., Any]) -> Callable[..., Any]:
     """The same filter or test, for text and numbers only: Jinja's own would make a text of anything."""
     at = 1 if hasattr(filter, "jinja_pass_arg") else 0
@@ -130,6 +139,7 @@ def in_few(filter: Callable[..., Any]) -> Callable[..., Any]:
 
 FILTERS: Mapping[str, Callable[..., Any]] = {
     # texts
+    "fromjson": fromjson,
     "capitalize": on_text(JINJA_FILTERS["capitalize"]),
     "indent": indent,
     "lower": on_text(JINJA_FILTERS["lower"]),

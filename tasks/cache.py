@@ -50,7 +50,7 @@ def locked(target: Path, setting: str = "ICL_CACHE_DIR") -> Iterator[None]:
 
 
 @contextmanager
-def scratch_beside(target: Path) -> Iterator[Path]:
+def scratch_beside(target: Path, setting: str = "ICL_CACHE_DIR") -> Iterator[Path]:
     """A temporary directory on the same file system as `target`, removed afterwards; `os.replace` out of it is atomic.
 
     What a killed process left behind is hidden (its name starts with a dot) and never read.
@@ -58,7 +58,7 @@ def scratch_beside(target: Path) -> Iterator[Path]:
     try:
         scratch = tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent, ignore_cleanup_errors=True)
     except OSError as error:
-        raise cannot_write(target.parent, error) from error
+        raise cannot_write(target.parent, error, setting) from error
     with scratch as name:
         yield Path(name)
 

@@ -30,7 +30,7 @@ TEMPLATES = {"classification": "classify-plain", "multiple_choice": "qa-cloze", 
 TAKEN = ("task", "labels", "choices", "letters", "query", "answer")
 """Names that mean something else in a template."""
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-ONLY_GENERATION = ("distractors", "answers", "answer_pattern", "max_new_tokens", "stop")
+ONLY_GENERATION = ("distractors", "answers", "answer_pattern", "max_new_tokens", "stop", "cut_answers")
 
 
 def _named(value: object) -> object:
@@ -64,6 +64,10 @@ class TaskCard(Strict):
     splits: dict[Role, Split]
     inputs: Annotated[dict[FieldName, Column], BeforeValidator(_named), Field(min_length=1)]
     """Canonical field name → column path; a list keeps the column names."""
+    as_json: tuple[FieldName, ...] = ()
+    """Fields that templates get as JSON, whatever their columns hold, to be read with `fromjson`."""
+    white_space: Literal["strip", "keep"] = "strip"
+    """Whether white space around texts, choices and answers is left out."""
     target: TargetOf | None = None
     """Not needed where `choices` says which one is correct."""
     answers: Column | None = None
@@ -85,6 +89,8 @@ class TaskCard(Strict):
     answer_pattern: str = ""
     max_new_tokens: Annotated[int, Field(ge=1, le=4096, strict=True)] = 16
     stop: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ("\n",)
+    cut_answers: Literal["refuse", "keep"] = "refuse"
+    """What becomes of a row whose every answer `stop` would cut: kept, it can be shown, and never be answered right."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -133,8 +139,10 @@ def _part_problems(card: TaskCard) -> Iterator[str]:
 def _input_problems(card: TaskCard) -> Iterator[str]:
     if taken := [name for name in card.inputs if name in TAKEN]:
         yield f"inputs must not be called {', '.join(taken)}, which means something else in a template; write another name: column"
+    if stray := [name for name in card.as_json if name not in card.inputs]:
+        yield f"as_json must list fields of 'inputs', but not {', '.join(stray)}"
     if card.target is None:
-        if card.choices is None or card.choices.correct is None:
+        if card.choices is None or not card.choices.decided:
             yield "target is missing: name the column with the answer"
         columns = (card.choices.correct if card.choices is not None else None) or ()
     else:
@@ -170,12 +178,16 @@ def _choice_problems(card: TaskCard) -> Iterator[str]:
         yield "choices must be given for kind multiple_choice: the column with their texts, or {correct: COLUMN, incorrect: COLUMN}"
     elif card.choices is not None and card.kind != "multiple_choice":
         yield f"choices are for kind multiple_choice, but the kind is {card.kind}"
-    elif card.choices is not None and card.choices.correct is not None and card.target is not None:
+    elif card.choices is not None and card.choices.decided and card.target is not None:
         yield "target must be left out where choices name the correct one"
+    if card.target is not None and card.target.first and card.kind == "classification":
+        yield "target: 'first' counts choices or options; for labels write label_aliases"
 
 
 def _generation_problems(card: TaskCard) -> Iterator[str]:
     if card.kind != "generation":
+        if card.target is not None and card.target.options:
+            yield f"target: options are for kind generation, but the kind is {card.kind}"
         if given := [name for name in ONLY_GENERATION if name in card.model_fields_set]:
             yield f"{given[0]} is for kind generation, but the kind is {card.kind}"
         return

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
-from tasks.cardsource import PERCENTS, RULES, Column, Name, Strict, Text
+from tasks.cardsource import PERCENTS, RULES, Column, Line, Name, Strict, Text
 
 Number = Annotated[float, Field(strict=True)]
 
@@ -73,6 +73,14 @@ class Target(Strict):
     at_most: dict[Text, Number] = Field(default_factory=dict)
     otherwise: Text | None = None
     """The label between the thresholds; null drops the row."""
+    options: tuple[Text, ...] = ()
+    """Generation: where the data has a number, the answers that it counts."""
+    first: Annotated[int, Field(ge=0, strict=True)] = 0
+    """The number of the first choice or option in the data."""
+    numbers: Literal["any", "typed", "only"] = "any"
+    """Whether digits in a text count labels or choices as numbers do (any), are a text (typed), or are all that a text may be (only)."""
+    white_space: Literal["strip", "keep"] | None = None
+    """Whether white space around the answer is left out; as the card says unless given."""
 
     @property
     def rated(self) -> bool:
@@ -105,19 +113,38 @@ TargetOf = Annotated[Target, BeforeValidator(_target)]
 
 
 class Choices(Strict):
-    """Where the choices stand: a list (`texts`, with their names in `keys`), or the right one and the wrong ones apart."""
+    """Where the choices stand: a list (`texts`, with their names in `keys`), a column each, or the right one and the wrong ones apart."""
 
     texts: Column | None = None
+    columns: tuple[Line, ...] = ()
+    """A column for every choice, in their order."""
     keys: Column | None = None
+    names: tuple[Text, ...] = ()
+    """What the answers call the choices, in their order, where no column says it."""
+    answer: Literal["letter", "text"] = "letter"
+    """Without keys and names an answer is a letter or a number; or the choice's own text or a number."""
+    right: Annotated[int, Field(ge=0, le=25, strict=True)] | None = None
+    """Position of the right choice, from 0, where it is the same in every row; then there is no target."""
     correct: Column | None = None
     incorrect: Column | None = None
 
+    @property
+    def decided(self) -> bool:
+        """Whether the choices say themselves which one is right, without a target."""
+        return self.correct is not None or self.right is not None
+
     @model_validator(mode="after")
     def _one_way(self) -> Self:
-        listed = self.texts is not None and self.correct is None and self.incorrect is None
-        apart = self.texts is None and self.keys is None and self.correct is not None and self.incorrect is not None
-        if not listed and not apart:
-            raise ValueError("give either 'texts' (and 'keys') or both 'correct' and 'incorrect'")
+        apart = self.correct is not None and self.incorrect is not None
+        if [self.texts is not None, bool(self.columns), apart].count(True) != 1 or (self.correct is None) != (self.incorrect is None):
+            raise ValueError("give either 'texts' (and 'keys'), or 'columns', or both 'correct' and 'incorrect'")
+        if self.keys is not None and self.texts is None:
+            raise ValueError("keys are a column beside 'texts'; where the choices stand otherwise, list their 'names'")
+        named = [name for name in ("keys", "names", "right") if getattr(self, name) not in (None, ())]
+        if len(named) > 1 or (named and apart):
+            raise ValueError(f"{named[0]} cannot stand beside {'correct' if apart else named[1]}: one of them says which choice is right")
+        if self.answer == "text" and (named or apart):
+            raise ValueError("answer: text is for choices without keys, names, right and correct")
         return self
 
 

@@ -67,6 +67,8 @@ class HubSource(Strict):
     revision: Annotated[str, StringConstraints(pattern=REVISION)] = "main"
     mirror: Name | None = None
     """Directory name in the mirror; the card's name unless given."""
+    class_ids: bool = Field(default=False, strict=True)
+    """Ids of classes stay numbers, instead of the names that the repository gives them."""
 
 
 class FilesSource(Strict):

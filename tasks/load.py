@@ -58,11 +58,17 @@ def load_task(name_or_path: str | Path, data_dir: Path | None = None) -> Task:
     name or a broken card, DataError for data that breaks the card's rules, FetchError for what cannot be fetched.
     """
     path = find_card(name_or_path)
-    card = load_card(path)
+    card = _template_beside(load_card(path), path)
     raw = SOURCES[card.source.type].read(card, Place(path.resolve().parent, _mirror(data_dir)))
     parted = _examples(card, raw)
     roles = with_distractors(card.name, parted.roles, card.distractors)
     return _task(card, raw.origin, roles, parted.dropped, label_remarks(card, roles))
+
+
+def _template_beside(card: TaskCard, path: Path) -> TaskCard:
+    """The card with the path of its template where that is a file beside it; any other name means what it means to whoever reads it."""
+    beside = path.parent / card.template
+    return card.model_copy(update={"template": str(beside)}) if card.template.endswith(".jinja") and beside.is_file() else card
 
 
 def _mirror(data_dir: Path | None) -> Path | None:

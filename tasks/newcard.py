@@ -13,8 +13,8 @@ from typing import Any, Literal
 import yaml
 
 from tasks.cardsource import FORMATS
+from tasks.columns import Row
 from tasks.errors import DataError, IclError, unknown_name
-from tasks.rows import Row
 from tasks.sources.files import read_file
 from tasks.sources.package import decode
 

@@ -10,22 +10,14 @@ from typing import Any
 from tasks.card import TaskCard
 from tasks.cardparts import Choices, Target
 from tasks.cardsource import Column
+from tasks.columns import NoColumn, Row, as_json, as_text, as_texts, look_up
 from tasks.errors import DataError, shorten
 from tasks.rng import keyed_rng
 from tasks.sources.types import Rows
 from tasks.types import LETTERS, Example
 
-Row = Mapping[str, Any]
-MISSING = object()
 MAX_ID = 200
 DIGITS = re.compile(r"\d{1,6}", re.ASCII)
-TYPES = {dict: "an object", list: "a list", tuple: "a list", bytes: "bytes"}
-NO_TEXT = re.compile("[\\x00\\ud800-\\udfff]")
-"""A NUL, or half of a character: not text, though a file can say it. No tokenizer and no Arrow table takes the latter."""
-
-
-class _NoColumn(Exception):
-    """A row lacks a column that the card names."""
 
 
 def examples_of(card: TaskCard, split: str, rows: Rows, ids: Sequence[str]) -> Iterator[Example | str]:
@@ -40,7 +32,7 @@ def examples_of(card: TaskCard, split: str, rows: Rows, ids: Sequence[str]) -> I
         except DataError as error:
             named = "" if id == _numbered(split, index) else f", row {id}"
             raise DataError(f"{rows.place(index)}: task '{card.name}'{named}: {error}") from None
-        except _NoColumn as error:
+        except NoColumn as error:
             raise DataError(f"{rows.place(index)}: task '{card.name}': {error}{rows.advice}") from None
 
 
@@ -64,27 +56,6 @@ def _numbered(split: str, index: int) -> str:
     return f"{split}:{index}"
 
 
-def look_up(row: Row, column: Column) -> Any:
-    """The value at the first column path that the row has. Raises an error that names the columns there are."""
-    for path in column:
-        value = _at(row, path)
-        if value is not MISSING:
-            return value
-    wanted = " or ".join(f"'{path}'" for path in column)
-    raise _NoColumn(f"there is no column {wanted}; the columns are {shorten(', '.join(map(str, row)), 500)}")
-
-
-def _at(row: Row, path: str) -> Any:
-    if path in row:
-        return row[path]
-    value: Any = row
-    for part in path.split("."):
-        if not isinstance(value, Mapping) or part not in value:
-            return MISSING
-        value = value[part]
-    return value
-
-
 class _Resolver:
     """One card's rules, applied row by row."""
 
@@ -92,10 +63,14 @@ class _Resolver:
         self.card = card
         self.labels = tuple(card.labels)
         self.by_id = not any(map(DIGITS.fullmatch, (*card.labels, *card.label_aliases)))
+        self.keep = card.white_space == "keep"
+        given = card.target.white_space if card.target is not None else None
+        self.keep_answer = (given or card.white_space) == "keep"
+        self.numbers = card.target.numbers if card.target is not None else "any"
         self.pattern = re.compile(card.answer_pattern) if card.answer_pattern else None
 
     def example(self, id: str, row: Row) -> Example | str:
-        inputs = {name: _text(look_up(row, column), column) for name, column in self.card.inputs.items()}
+        inputs = {name: self._input(name, row) for name in self.card.inputs}
         if not any(inputs.values()):
             return "empty text"
         if self.card.kind == "classification":
@@ -110,6 +85,17 @@ class _Resolver:
         target, answers = self._generation(row)
         return Example(id, inputs, target, answers=answers)
 
+    def _input(self, name: str, row: Row) -> str:
+        column = self.card.inputs[name]
+        value = look_up(row, column)
+        return as_json(value, column) if name in self.card.as_json else as_text(value, column, self.keep)
+
+    def _text(self, row: Row, column: Column) -> str:
+        return as_text(look_up(row, column), column, self.keep)
+
+    def _texts(self, row: Row, column: Column) -> list[str]:
+        return as_texts(look_up(row, column), column, self.keep)
+
     def _label(self, row: Row) -> str | None:
         target = self.card.target
         assert target is not None  # the card was checked
@@ -118,38 +104,60 @@ class _Resolver:
 
     def _named(self, value: Any) -> str:
         """A label's name, its alias or its id (a number, or digits). Where a label is named by digits, digits are names only."""
-        name = str(value).strip()
+        if self.numbers == "only" and not DIGITS.fullmatch(str(value).strip()):
+            raise DataError(f"the target must be a number, but got {shorten(repr(value))}")
+        if self.numbers == "typed" and isinstance(value, bool):
+            value = int(value)
+        name = str(value) if self.keep_answer else str(value).strip()
         if name in self.card.labels:
             return name
         if name in self.card.label_aliases:
             return self.card.label_aliases[name]
         number = value.is_integer() if isinstance(value, float) else DIGITS.fullmatch(name)
-        if number and self.by_id and not isinstance(value, bool) and 0 <= int(float(name)) < len(self.labels):
+        counts = self.by_id and not isinstance(value, bool) and not (self.numbers == "typed" and isinstance(value, str))
+        if number and counts and 0 <= int(float(name)) < len(self.labels):
             return self.labels[int(float(name))]
         known = ", ".join(self.labels) if len(self.labels) <= 12 else f"{', '.join(self.labels[:12])} … ({len(self.labels)} in all)"
         raise DataError(f"a label must be one that the card lists, but got {shorten(repr(value))}; known: {known}")
 
     def _choices(self, id: str, row: Row, choices: Choices) -> tuple[tuple[str, ...], int]:
         """Texts in the order of their letters, and the position of the right one."""
-        if choices.texts is None:
-            assert choices.correct is not None
-            assert choices.incorrect is not None
-            right = _text(look_up(row, choices.correct), choices.correct)
-            wrong = [text for text in _texts(look_up(row, choices.incorrect), choices.incorrect) if text != right]
+        if choices.correct is not None and choices.incorrect is not None:
+            right = self._text(row, choices.correct)
+            wrong = [text for text in self._texts(row, choices.incorrect) if text != right]
             texts = _shuffled([right, *wrong], self.card.name, id)
             return _checked(texts), texts.index(right)
-        texts = tuple(_texts(look_up(row, choices.texts), choices.texts))
-        assert self.card.target is not None
-        answer = look_up(row, self.card.target.field)
-        names = _texts(look_up(row, choices.keys), choices.keys) if choices.keys else list(LETTERS[: len(texts)])
+        if choices.texts is None:
+            listed = [self._text(row, (path,)) for path in choices.columns]
+        else:
+            listed = self._texts(row, choices.texts)
+        if choices.right is None:
+            return _checked(listed), self._right(row, choices, listed)
+        if choices.right >= len(listed):
+            raise DataError(f"the right choice is the one at position {choices.right}, from 0, but there are {len(listed)}")
+        return _checked(listed), choices.right
+
+    def _right(self, row: Row, choices: Choices, texts: Sequence[str]) -> int:
+        """Position of the right one of the listed choices, as the target says it."""
+        assert self.card.target is not None  # the card was checked
+        answer, first = look_up(row, self.card.target.field), self.card.target.first
+        if choices.answer == "text":
+            if isinstance(answer, str) and not self.keep_answer:
+                answer = answer.strip()
+            return _by_text(answer, texts, first, self.numbers)
+        if choices.keys is None and not choices.names:
+            return _position(answer, list(LETTERS[: len(texts)]), first)
+        names = self._texts(row, choices.keys) if choices.keys else list(choices.names)
+        if choices.names and len(names) > len(texts):
+            names = names[: len(texts)]
         if len(names) != len(texts):
             raise DataError(f"choices and their keys must be as many, but there are {len(texts)} and {len(names)}")
-        return _checked(texts), _position(answer, names, positional=choices.keys is None)
+        return _position(answer, names)
 
     def _generation(self, row: Row) -> tuple[str, tuple[str, ...]]:
         """The text that a demonstration shows, and every accepted answer."""
         assert self.card.target is not None
-        target = _text(look_up(row, self.card.target.field), self.card.target.field)
+        target, more = self._answers(row, self.card.target)
         if not target:
             raise DataError("the target must not be empty")
         if self.pattern is not None:
@@ -158,14 +166,25 @@ class _Resolver:
                 raise DataError(f"answer_pattern '{self.pattern.pattern}' finds no answer in the target {target[-60:]!r}")
             plain = re.sub(r"(?<=\d),(?=\d{3})", "", written)
             return target, tuple(dict.fromkeys([plain, written]))
-        more = _texts(look_up(row, self.card.answers), self.card.answers) if self.card.answers else []
+        if self.card.answers:
+            more = self._texts(row, self.card.answers)
         answers = tuple(dict.fromkeys([target, *filter(None, more)]))
-        if all(any(stop in answer for stop in self.card.stop) for answer in answers):
+        if self.card.cut_answers == "refuse" and all(any(stop in answer for stop in self.card.stop) for answer in answers):
             stops = ", ".join(map(repr, self.card.stop))
             raise DataError(
                 f"the answer {shorten(repr(target))} can never be written, since the card's stop ({stops}) cuts it; change 'stop'"
             )
         return target, answers
+
+    def _answers(self, row: Row, target: Target) -> tuple[str, list[str]]:
+        """The text that a demonstration shows and what else the target's column accepts: a list there accepts all and shows the first."""
+        value = look_up(row, target.field)
+        if target.options:
+            return target.options[_number(value, target.first, len(target.options))], []
+        if isinstance(value, list | tuple) and value:
+            texts = as_texts(value, target.field, self.keep_answer)
+            return texts[0], texts
+        return as_text(value, target.field, self.keep_answer), []
 
 
 def _cut(target: Target, value: Any) -> str | None:
@@ -185,14 +204,31 @@ def _cut(target: Target, value: Any) -> str | None:
     return target.otherwise
 
 
-def _position(answer: Any, names: Sequence[str], positional: bool) -> int:
-    """Position of the right choice: by its key, or (without keys) by letter or by number from 0."""
+def _position(answer: Any, names: Sequence[str], first: int | None = None) -> int:
+    """Position of the right choice: by its name, or, where numbers count the choices from `first`, by letter or number."""
     name = str(answer).strip()
     if name in names:
         return list(names).index(name)
-    if positional and name.isascii() and name.isdigit() and int(name) < len(names):
-        return int(name)
+    if first is not None and name.isascii() and name.isdigit() and 0 <= int(name) - first < len(names):
+        return int(name) - first
     raise DataError(f"the right answer must be one of the choices {shorten(', '.join(names), 200)}, but got {shorten(repr(answer))}")
+
+
+def _by_text(answer: Any, texts: Sequence[str], first: int, numbers: str) -> int:
+    """Position of the right choice: a number counts the choices from `first`, as do digits unless `typed`; a text is one of theirs."""
+    if not isinstance(answer, str) or numbers == "only" or (DIGITS.fullmatch(answer) and numbers == "any"):
+        return _number(answer, first, len(texts))
+    if answer in texts:
+        return list(texts).index(answer)
+    raise DataError(f"the right answer must be one of the choices {shorten(', '.join(texts), 200)}, but got {shorten(repr(answer))}")
+
+
+def _number(value: Any, first: int, count: int) -> int:
+    """Position that a number (or digits) names among so many things."""
+    number = int(value) if DIGITS.fullmatch(str(value).strip()) else int(value) if isinstance(value, bool) else -1
+    if not 0 <= number - first < count:
+        raise DataError(f"the answer must be a number from {first} to {first + count - 1}, but got {shorten(repr(value))}")
+    return number - first
 
 
 def _checked(texts: Sequence[str]) -> tuple[str, ...]:
@@ -207,22 +243,3 @@ def _shuffled(texts: Sequence[str], *key: str) -> tuple[str, ...]:
     """An order that the item's id decides, so that the right choice is not always the first."""
     order = keyed_rng(0, "choices", *key).permutation(len(texts))
     return tuple(texts[int(i)] for i in order)
-
-
-def _text(value: Any, column: Column) -> str:
-    """White space around a text is an accident of its file (a line end that was kept); inside it is the author's."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        raise DataError(f"column '{column[0]}' has no value")
-    if isinstance(value, Mapping | list | tuple | bytes):
-        raise DataError(f"column '{column[0]}' must hold text, but holds {TYPES.get(type(value), 'something else')}")
-    text = value if isinstance(value, str) else str(value)
-    if found := NO_TEXT.search(text):
-        what = "a NUL character" if found.group() == "\0" else f"half of a character ({found.group()!r})"
-        raise DataError(f"column '{column[0]}' must hold text, but holds {what}")
-    return text.strip()
-
-
-def _texts(value: Any, column: Column) -> list[str]:
-    if not isinstance(value, Sequence) or isinstance(value, str | bytes):
-        raise DataError(f"column '{column[0]}' must hold a list of texts, but holds {shorten(repr(value))}")
-    return [_text(item, column) for item in value]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from icl.cli import tasks_import, tasks_mirror
 from icl.cli.options import DataDir, Debug, Json, count_or_all, print_json
 from tasks.errors import IclError
 
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
 
 Name = Annotated[str, typer.Argument(metavar="TASK", help="A task of the library, or the path of a card.")]
 
-app = typer.Typer(help="Tasks: list the library, show one, check its data, draw episodes, write a card.", no_args_is_help=True)
+app = typer.Typer(
+    help="Tasks: list the library, show one, check its data, draw episodes, write or import a card, mirror hub data.", no_args_is_help=True
+)
 
 
 @app.command("list")
@@ -182,6 +185,10 @@ def new(
         raise
     shown = shlex.quote(str(path))
     print(f"written to {path}\ncheck it: icl tasks validate {shown}\nuse it:   icl evaluate {shown}")
+
+
+app.command("import")(tasks_import.import_tasks)
+app.command("mirror")(tasks_mirror.mirror)
 
 
 def _decide(what: str, guess: str) -> str:

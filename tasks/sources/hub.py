@@ -55,7 +55,7 @@ def _hub(card: TaskCard, source: HubSource) -> Raw:
         except Exception as error:  # the library's errors have no common root; none of them is hidden
             raise _explained(card, source, error, away) from error
     origin = f"hub {_address(card)}{', from the cache of this machine' if away else ''}"
-    return Raw({name: _NamedRows(f"{source.repo}, split '{name}'", data) for name, data in splits.items()}, origin, "hub")
+    return Raw({name: _NamedRows(f"{source.repo}, split '{name}'", data, source.class_ids) for name, data in splits.items()}, origin, "hub")
 
 
 def _own(source: HubSource, wanted: list[str], away: bool) -> dict[str, Any]:
@@ -82,15 +82,15 @@ def _converted(source: HubSource, wanted: list[str], away: bool) -> dict[str, An
 
 
 class _NamedRows:
-    """Rows of a `datasets.Dataset` in which class ids are replaced by the names that the repository itself gives them."""
+    """Rows of a `datasets.Dataset` in which class ids are replaced by the names that the repository itself gives them, unless kept."""
 
     advice = ""
 
-    def __init__(self, name: str, data: Any) -> None:
+    def __init__(self, name: str, data: Any, class_ids: bool) -> None:
         self.name = name
         self.data = data
         self.names: Mapping[str, list[str]] = {
-            column: list(feature.names) for column, feature in data.features.items() if hasattr(feature, "names")
+            column: list(feature.names) for column, feature in data.features.items() if hasattr(feature, "names") and not class_ids
         }
 
     def __len__(self) -> int:

@@ -44,6 +44,7 @@ def query(body: str) -> str:
         ),
         ("{{ 'a\nb' | indent(2) }}{{ 'x' | indent(1, true) }}", "a\n  b x"),
         ("{{ {'q': 'don\\'t <b>', 'a': [1, none]} | tojson }}", '{"q": "don\'t <b>", "a": [1, null]}'),
+        ("{% set x = '{\"a\": [1, null, \"é\"]}' | fromjson %}{{ x.a[0] + 1 }}{{ x['a'][2] }}{{ x.a[1] is none }}", "2éTrue"),
         ("{% for a, b in {'x': 1}.items() %}{{ a }}{{ b }}{% endfor %}", "x1"),
         ("{% for w in labels %}{{ loop.index }}{{ w }}{{ ', ' if not loop.last }}{% endfor %}", "1good, 2bad"),
         ("{% for w in labels %}{{ loop.index }}{{ w }}{{ '' if loop.last else ', ' }}{% endfor %}", "1good, 2bad"),
@@ -76,6 +77,9 @@ RULES = [
     ("{{ cycler(1) | upper }}", "only text and numbers can be written"),
     ("{{ [cycler(1)] | tojson }}", "not JSON serializable"),
     ("{% macro m() %}{% endmacro %}{{ m }}", "only text and numbers can be written"),
+    ("{{ 'NaN' | fromjson }}", "fromjson reads finite numbers, but got NaN"),
+    ("{{ '[1' | fromjson }}", "Expecting"),
+    ("{{ ('[' ~ '1' ~ ']') | fromjson }}", "only text and numbers can be written, but this is a list"),
     ("{{ none }}", "only text and numbers can be written, but this is none"),
     # nothing but text
     ("{{ ''.__class__.__mro__ }}", "'__class__' of text is not part of the template language"),

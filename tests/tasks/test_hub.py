@@ -89,6 +89,13 @@ def test_hub_class_ids_are_read_by_the_names_of_the_hub(tmp_path: Path, hub: lis
     assert task.source == "hub someone/toy at main"
 
 
+def test_class_ids_are_positions_of_labels_where_the_card_keeps_them(tmp_path: Path, hub: list[dict[str, Any]]) -> None:
+    labels = {"good": "good", "bad": "bad"}  # in another order than the hub's names
+    task = load_task(hub_card(tmp_path, source={"class_ids": True}, labels=labels, label_aliases=None))
+    for e in task.splits["demonstration"]:
+        assert e.target == ("good", "bad")[int(e.inputs["text"].split()[1]) % 2]
+
+
 def test_scripts_are_read_from_their_parquet_copy(tmp_path: Path, hub: list[dict[str, Any]]) -> None:
     load_task(hub_card(tmp_path, source={"config": "plain", "revision": "refs/convert/parquet"}))
     assert hub == [{"args": ("someone/toy",), "data_files": {"train": "plain/train/*.parquet"}, "revision": "refs/convert/parquet"}]

@@ -67,12 +67,17 @@ def card(directory: Path, kind: str, **source: Any) -> Path:
 
 def show(path: Path, home: Path, address: str, **more: str) -> subprocess.CompletedProcess[str]:
     """`icl tasks show` in a process of its own: the libraries read their settings when they are imported."""
+    environment = process_environment(home, address, **more)
+    command = [sys.executable, "-c", CODE, str(path)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=120)
+
+
+def process_environment(home: Path, address: str, **more: str) -> dict[str, str]:
+    """Settings of a process whose hub has this address and whose cache lies in `home`."""
     dropped = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "ICL_DATA_DIR", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")
     kept = {name: value for name, value in os.environ.items() if name not in dropped}
     root = Path(__file__).resolve().parents[2]
-    environment = {**kept, "HF_ENDPOINT": address, "HF_HOME": str(home / "hf"), "PYTHONPATH": str(root), **more}
-    command = [sys.executable, "-c", CODE, str(path)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=120)
+    return {**kept, "HF_ENDPOINT": address, "HF_HOME": str(home / "hf"), "PYTHONPATH": str(root), **more}
 
 
 CLOSED = "http://127.0.0.1:9"
