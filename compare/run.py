@@ -125,7 +125,7 @@ def _load(prepared: Prepared) -> tuple[Tools, Meter, dict[str, Any]]:
     encoder = Encoder(loaded.tokenizer)
     store = FeatureStore(engine, encoder, prepared.builders, loaded.context_window)
     tools = Tools(store, engine, encoder, prepared.builders, loaded.context_window, spec.calibration, spec.meta_steps)
-    return tools, Meter(loaded.model, engine, store), _environment(prepared, engine)
+    return tools, Meter(loaded.model, engine, store, tools.ledger), _environment(prepared, engine)
 
 
 @dataclass
@@ -145,8 +145,14 @@ class Contest:
         self.meta = {k: self.pools.episodes(k) for k in spec.k_shot}
 
     def check_prompts(self) -> dict[int, PrefixCosts]:
-        """Raises IclError when the largest K cannot stand in a prompt; K → cost of in-context learning with and without a kept prefix."""
-        if "in-context" not in self.prepared.spec.learners:
+        """Raises IclError for a model that a learner cannot adapt, and when the largest K cannot stand in a prompt.
+
+        K → cost of in-context learning with and without a kept prefix.
+        """
+        families = [LEARNERS[name] for name in self.prepared.spec.learners]
+        for family in families:
+            family.build(self.tools, family.grid[0])
+        if not any(family.shows_support for family in families):
             return {}
         return {k: self.meter.prefix_costs([self._two_queries(e) for e in self.episodes[k]]) for k in reversed(self.prepared.spec.k_shot)}
 
@@ -154,7 +160,7 @@ class Contest:
         learner = LEARNERS["in-context"].build(self.tools, LEARNERS["in-context"].grid[0])
         assert isinstance(learner, InContext)
         predictor = learner.adapt(episode.support, keyed_rng(self.prepared.spec.seed, "prefix", episode.id))
-        return predictor.requests(episode.queries[0]), predictor.requests(episode.queries[-1])
+        return predictor.asking.requests(episode.queries[0]), predictor.asking.requests(episode.queries[-1])
 
     def compute_features(self) -> None:
         """All texts that a feature learner will read, in one call: sorted by length they pad least."""
@@ -171,15 +177,15 @@ class Contest:
     def result(self, name: str, k: int) -> Result:
         """One learner at one K: chosen on meta-validation episodes, then played on the test episodes."""
         family, spec = LEARNERS[name], self.prepared.spec
-        meta = self.meta[k] if family.uses_features else MetaEpisodes((), ())
+        meta = self.meta[k] if family.reads_other_tasks else MetaEpisodes((), ())
         with self.clock.phase("meta-train and search"):
-            chosen = search.choose(family, self.tools, k, meta, spec.seed)
+            chosen = search.choose(family, self.tools, k, meta, spec.seed, self.meter.so_far)
         played = []
         for episode in self.episodes[k]:
             with self.clock.phase("adapt and predict"):
                 played.append(play(chosen.learner, episode, spec.seed, self.meter.so_far))
             self.events.section_done()
-        rows = self.meter.features(self.meter.meta_texts(meta.train))
+        rows = self.meter.features(self.meter.meta_texts(meta.train)) if family.uses_features else (0.0, 0)
         spent = (chosen.meta_train_seconds + rows[0], chosen.learner.meta_flops + rows[1])
         seconds, flops = splits(played, spent, self.meter if family.uses_features else None)
         return Result(name, k, chosen.learner.transductive, chosen, tuple(played), seconds, flops)
@@ -196,6 +202,7 @@ class Contest:
             "meta_validation_episodes": {str(k): len(meta.validation) for k, meta in self.meta.items()},
             "queries_per_label": meta_tasks.QUERIES_PER_LABEL,
             "configurations": {r.learner: max(len(r.chosen.tried), 1) for r in results},
+            "search_flops": search.BUDGET,
             "meta_steps": self.prepared.spec.meta_steps,
         }
 
@@ -205,7 +212,7 @@ def _environment(prepared: Prepared, engine: Any) -> dict[str, Any]:
     found = describe(spec.device, spec.dtype)
     return {
         **found,
-        "packages": {**found["packages"], "scikit-learn": version("scikit-learn")},
+        "packages": {**found["packages"], "scikit-learn": version("scikit-learn"), "peft": version("peft")},
         "engine": {"back_end": "hf", "path": engine.path, "notes": engine.notes},
         "model": {"name": source.name, "fingerprint": source.fingerprint, "description": source.description, "notes": list(source.notes)},
         "templates": {name: {"name": b.template.name, "sha256": b.template.sha256} for name, b in prepared.builders.items()},

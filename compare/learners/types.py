@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from compare.features import Features
@@ -11,6 +11,13 @@ from compare.types import Learner
 from icl.encode import Encoder
 from icl.engine.types import Engine
 from prompts import PromptBuilder
+
+
+@dataclass
+class Ledger:
+    """What adapted copies of the language model have computed; the model itself is counted by its own engine."""
+
+    flops: int = 0
 
 
 @dataclass(frozen=True)
@@ -28,6 +35,7 @@ class Tools:
     """Of in-context learning."""
     meta_steps: int
     """Outer steps of gradient-based meta-learners."""
+    ledger: Ledger = field(default_factory=Ledger)
 
 
 @dataclass(frozen=True)
@@ -42,3 +50,10 @@ class Family:
     """Whether it reads the model's hidden states, which it is then charged for."""
     needs_meta_train: bool
     """Whether it cannot work without other tasks."""
+    shows_support: bool = False
+    """Whether the whole support stands in its prompts, which must then fit the context window."""
+
+    @property
+    def reads_other_tasks(self) -> bool:
+        """For meta-training, for the scale of features, or for choosing between settings."""
+        return self.uses_features or self.needs_meta_train or len(self.grid) > 1
