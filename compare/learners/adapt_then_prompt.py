@@ -18,7 +18,7 @@ from compare.learners import lora
 from compare.learners.in_context import shuffled
 from compare.learners.prompted import PromptPredictor
 from compare.learners.types import Tools
-from compare.learners.weights import WeightLearner
+from compare.learners.weights import WeightLearner, base_engine
 from compare.training import Schedule
 from compare.types import LearningEpisode, Support
 from icl.calibration import Calibrator, get_calibrator
@@ -57,5 +57,6 @@ class AdaptThenPrompt:
 
 def build(tools: Tools, settings: Settings) -> AdaptThenPrompt:
     """Raises IclError for a model without LoRA's projections, or for an unknown calibration."""
-    weights = replace(lora.build(tools, settings), name="adapt-then-prompt")
-    return AdaptThenPrompt(tools, weights.method, weights.schedule, get_calibrator(tools.calibration))
+    method = lora.LoraFactors(settings.rank)
+    method.check(base_engine(tools).model, "adapt-then-prompt")
+    return AdaptThenPrompt(tools, method, Schedule(settings.lr, settings.steps), get_calibrator(tools.calibration))

@@ -26,7 +26,7 @@ class Settings:
     steps: int
 
 
-GRID = (Settings(1e-3, 20), Settings(3e-4, 20), Settings(3e-3, 20), Settings(3e-3, 10))
+GRID = (Settings(3e-3, 10), Settings(1e-3, 10), Settings(1e-2, 10), Settings(3e-3, 20))
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ class Settings:
     steps: int
 
 
-GRID = (Settings(2e-5, 10), Settings(5e-5, 10), Settings(1e-5, 20), Settings(1e-4, 5))
+GRID = (Settings(2e-5, 10), Settings(5e-6, 10), Settings(5e-5, 10), Settings(2e-5, 20))
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ class Settings:
     steps: int
 
 
-GRID = (Settings(8, 1e-3, 20), Settings(8, 3e-3, 20), Settings(8, 1e-2, 20), Settings(8, 3e-3, 10))
+GRID = (Settings(8, 1e-3, 10), Settings(8, 3e-4, 10), Settings(8, 3e-3, 10), Settings(8, 1e-3, 20))
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ class Settings:
     steps: int
 
 
-GRID = (Settings(8, 1e-2, 20), Settings(8, 3e-3, 20), Settings(8, 3e-2, 20), Settings(8, 3e-2, 10))
+GRID = (Settings(8, 3e-2, 10), Settings(8, 1e-2, 10), Settings(8, 1e-1, 10), Settings(8, 3e-2, 20))
 
 
 @dataclass(frozen=True)
