@@ -61,11 +61,14 @@ class Meter:
     engine: Engine
     store: FeatureStore
     ledger: Ledger = field(default_factory=Ledger)
-    """Of adapted copies of the model."""
 
     def so_far(self) -> int:
         """FLOPs of forward passes so far, but those of training (their formula is compare/training.py's)."""
-        return forward_flops(self.model, self.engine.work) + self.ledger.flops
+        return forward_flops(self.model, self.engine.work) + self.ledger.flops + self.reused()
+
+    def reused(self) -> int:
+        """Those of them that an earlier comparison computed."""
+        return forward_flops(self.model, self.ledger.reused)
 
     def features(self, texts: Iterable[str]) -> tuple[float, int]:
         """Seconds and FLOPs of the features of these texts."""

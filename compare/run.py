@@ -15,8 +15,10 @@ from typing import Any
 from compare import meta_tasks, search
 from compare.cost import Meter, PrefixCosts, splits
 from compare.features import FeatureStore
+from compare.kept import KeptScores
 from compare.learners import LEARNERS, Tools
 from compare.learners.in_context import InContext
+from compare.learners.types import Ledger
 from compare.meta_tasks import MetaEpisodes, Pools
 from compare.play import play
 from compare.prepare import Prepared, prepare
@@ -24,6 +26,7 @@ from compare.results import Json, Result, cost_json, public_rows, summary_json, 
 from compare.types import ComparisonSpec, LearningEpisode
 from icl.cost import Clock, peak_memory_bytes
 from icl.encode import Encoder
+from icl.engine.store import Identity, ScoreStore, store_path
 from icl.engine.types import ScoreRequest
 from icl.environment import describe, version
 from icl.events import Events, Quiet
@@ -90,17 +93,17 @@ def compare(
         if is_finished(directory) and not fresh:  # by another process, between our look and our lock
             return ComparisonRun(directory)
         try:
-            return _make(prepared, free_directory(directory), clock, events)
+            return _make(prepared, free_directory(directory), clock, events, fresh)
         except KeyboardInterrupt as error:
             raise KeyboardInterrupt("a comparison keeps nothing until it is whole; the same command starts anew") from error
 
 
-def _make(prepared: Prepared, directory: Path, clock: Clock, events: Events) -> ComparisonRun:
+def _make(prepared: Prepared, directory: Path, clock: Clock, events: Events, fresh: bool) -> ComparisonRun:
     """Everything that needs the model; the directory appears whole, at the end."""
     spec = prepared.spec
     events.phase("load")
     with clock.phase("load"):
-        tools, meter, environment = _load(prepared)
+        tools, meter, environment = _load(prepared, fresh)
     contest = Contest(prepared, tools, meter, clock, events)
     prefix = contest.check_prompts()
     contest.compute_features()
@@ -111,11 +114,12 @@ def _make(prepared: Prepared, directory: Path, clock: Clock, events: Events) -> 
     summary = summary_json(
         results, prepared.task.name, prepared.resolved.hash(), prepared.resolved.episodes_sha256, contest.budget(results)
     )
-    cost = cost_json(results, clock.seconds, meter.so_far(), peak_memory_bytes(spec.device), prefix)
+    reused = {"seconds": round(tools.ledger.spared, 4), "flops": meter.reused()}
+    cost = cost_json(results, clock.seconds, meter.so_far() - meter.reused(), reused, peak_memory_bytes(spec.device), prefix)
     return _write(prepared, directory, results, environment, summary, cost)
 
 
-def _load(prepared: Prepared) -> tuple[Tools, Meter, dict[str, Any]]:
+def _load(prepared: Prepared, fresh: bool) -> tuple[Tools, Meter, dict[str, Any]]:
     from icl.engine.hf import HFEngine
 
     spec = prepared.spec
@@ -124,8 +128,21 @@ def _load(prepared: Prepared) -> tuple[Tools, Meter, dict[str, Any]]:
     engine = HFEngine(loaded.model, loaded.tokenizer, spec.batch_tokens)
     encoder = Encoder(loaded.tokenizer)
     store = FeatureStore(engine, encoder, prepared.builders, loaded.context_window)
-    tools = Tools(store, engine, encoder, prepared.builders, loaded.context_window, spec.calibration, spec.meta_steps)
-    return tools, Meter(loaded.model, engine, store, tools.ledger), _environment(prepared, engine)
+    environment = _environment(prepared, engine)
+    ledger = Ledger()
+    kept = KeptScores(engine, ScoreStore(store_path()), _identity(prepared, engine, environment), ledger, fresh)
+    tools = Tools(
+        store, engine, encoder, prepared.builders, loaded.context_window, spec.calibration, spec.meta_steps, ledger=ledger, kept=kept
+    )
+    return tools, Meter(loaded.model, engine, store, ledger), environment
+
+
+def _identity(prepared: Prepared, engine: Any, environment: dict[str, Any]) -> Identity:
+    """As `icl evaluate` keeps scores apart."""
+    spec, packages = prepared.spec, environment["packages"]
+    device = environment["device_name"] if spec.device.startswith("cuda") else "cpu"
+    versions = f"engine {engine.VERSION}, torch {packages['torch']}, transformers {packages['transformers']}"
+    return Identity(prepared.source.fingerprint, spec.dtype, device, f"hf {engine.path}", versions)
 
 
 @dataclass
@@ -183,7 +200,7 @@ class Contest:
         played = []
         for episode in self.episodes[k]:
             with self.clock.phase("adapt and predict"):
-                played.append(play(chosen.learner, episode, spec.seed, self.meter.so_far))
+                played.append(play(chosen.learner, episode, spec.seed, self.meter.so_far, self.tools.ledger.clock))
             self.events.section_done()
         rows = self.meter.features(self.meter.meta_texts(meta.train)) if family.uses_features else (0.0, 0)
         spent = (chosen.meta_train_seconds + rows[0], chosen.learner.meta_flops + rows[1])

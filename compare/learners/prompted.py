@@ -18,7 +18,7 @@ from compare.training import Lesson
 from compare.types import FloatArray, Footprint, Support
 from icl.calibration import Calibrator, LabelScores
 from icl.cost import forward_flops
-from icl.engine.types import Engine, ScoreRequest, Work, silent
+from icl.engine.types import ScoreRequest, Work, silent
 from icl.plan import CONTENT_FREE, DOMAIN_TEXTS, blank, domain_texts, premise
 from icl.synonyms import by_label
 from icl.tokenise import tokenise
@@ -119,8 +119,8 @@ class PromptPredictor:
     def _sums(self, requests: Sequence[ScoreRequest]) -> FloatArray:
         """Log-probability of each request's whole scored span."""
         tools = self.asking.tools
-        engine: Engine = self.adapted or tools.engine
-        sums = np.array([span.sum() for span in engine.score(requests, silent)], dtype=np.float64)
+        scorer = self.adapted or tools.kept or tools.engine
+        sums = np.array([span.sum() for span in scorer.score(requests, silent)], dtype=np.float64)
         if self.adapted is not None:
             tools.ledger.flops += forward_flops(self.adapted.model, self.adapted.work)
             self.adapted.work = Work()

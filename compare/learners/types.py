@@ -2,22 +2,40 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import astuple, dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from compare.features import Features
 from compare.types import Learner
 from icl.encode import Encoder
-from icl.engine.types import Engine
+from icl.engine.types import Engine, Work
 from prompts import PromptBuilder
+
+if TYPE_CHECKING:
+    from compare.kept import KeptScores
 
 
 @dataclass
 class Ledger:
-    """What adapted copies of the language model have computed; the model itself is counted by its own engine."""
+    """What the engine of the language model itself does not count."""
 
     flops: int = 0
+    """Forward passes of adapted copies."""
+    reused: Work = field(default_factory=Work)
+    """What an earlier comparison computed, and this one found in the score store …"""
+    spared: float = 0.0
+    """… and the seconds that it took."""
+
+    def spare(self, seconds: float, work: Work) -> None:
+        """Adds a call that was found."""
+        self.spared += seconds
+        self.reused = Work(*(a + b for a, b in zip(astuple(self.reused), astuple(work), strict=True)))
+
+    def clock(self) -> float:
+        """Seconds as if nothing had been spared: differences are what computing takes."""
+        return time.perf_counter() + self.spared
 
 
 @dataclass(frozen=True)
@@ -36,6 +54,8 @@ class Tools:
     meta_steps: int
     """Outer steps of gradient-based meta-learners."""
     ledger: Ledger = field(default_factory=Ledger)
+    kept: KeptScores | None = None
+    """Asks the score store before the engine, for the model as it is; None asks the engine."""
 
 
 @dataclass(frozen=True)

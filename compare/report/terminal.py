@@ -76,7 +76,7 @@ def footnotes(summary: facts.Json, rows: list[facts.Row]) -> list[str]:
     ]
     used = summary["budget"]["related_tasks"]
     if used:
-        lines.append(f"learners on features saw rows of other tasks ({', '.join(used)}) to scale features, choose settings and train maml")
+        lines.append(f"rows of other tasks ({', '.join(used)}) served to choose settings, to scale features and to meta-train")
     searched = {f"{row['learner']} {len(row['searched'])} x {row['search_episodes']}" for row in summary["rows"] if row["searched"]}
     if searched:
         lines.append(f"search, configurations x meta-validation episodes: {', '.join(sorted(searched))}")
