@@ -25,6 +25,7 @@ from compare.prepare import Prepared, prepare
 from compare.results import Json, Result, cost_json, public_rows, summary_json, write_predictions
 from compare.types import ComparisonSpec, LearningEpisode
 from icl.cost import Clock, peak_memory_bytes
+from icl.device import keep_freed_memory
 from icl.encode import Encoder
 from icl.engine.store import Identity, ScoreStore, store_path
 from icl.engine.types import ScoreRequest
@@ -123,6 +124,7 @@ def _load(prepared: Prepared, fresh: bool) -> tuple[Tools, Meter, dict[str, Any]
     from icl.engine.hf import HFEngine
 
     spec = prepared.spec
+    keep_freed_memory()
     loaded = load_model(prepared.source, spec.dtype, spec.device)
     assert spec.batch_tokens is not None
     engine = HFEngine(loaded.model, loaded.tokenizer, spec.batch_tokens)
