@@ -153,8 +153,8 @@ def may_not_conclude(summary: Json, n_episodes: int) -> str:
     told = ""
     if used and {row["learner"] for row in summary["rows"]} - {REFERENCE, "zero-shot"}:
         told = (
-            f"The other learners used labelled rows of {', '.join(used)} (to choose settings, scale features, meta-train), "
-            f"which {REFERENCE} learning never saw. "
+            f"All learners but {REFERENCE} and zero-shot used labelled rows of {', '.join(used)}, to choose settings, to scale features "
+            "or to meta-train. "
         )
     few = f"{n_episodes} episodes are few: an interval that is wide says so. " if n_episodes < 20 else ""
     return f"{told}{few}Nothing here speaks for other models, templates, label words or data; “not told apart” does not mean equal."

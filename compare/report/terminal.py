@@ -28,6 +28,8 @@ def print_comparison(run: ComparisonRun) -> None:
         console.print(line, highlight=False, style="dim", markup=False)
     seconds = ", ".join(f"{name} {value:.1f}" for name, value in cost["seconds"].items())
     console.print(f"seconds  {seconds}", highlight=False, markup=False)
+    if spared := cost["reused"]["seconds"]:
+        console.print(f"re-used  {spared:.1f} s of answers from the score store; the costs above are of computing them", highlight=False)
     console.print(f"run      {run.dir}", highlight=False, markup=False, soft_wrap=True)
     console.print(f"report   {run.dir / 'report.html'}", highlight=False, markup=False, soft_wrap=True)
 

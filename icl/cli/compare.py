@@ -19,7 +19,7 @@ def command(
             help="Comma-separated: zero-shot, in-context, metaicl, fine-tune, lora, ia3, bitfit, prompt-tuning, adapt-then-prompt, "
             "linear-probe, protonet, maml."
         ),
-    ] = "in-context,linear-probe,protonet,maml",
+    ] = "zero-shot,in-context,linear-probe,protonet,maml",
     k_shot: Annotated[str, typer.Option("--k-shot", help="Support examples per label, comma-separated: 1,4.")] = "4",
     episodes: Annotated[int, typer.Option(help="Independent draws of support and queries.")] = 10,
     queries: Annotated[int, typer.Option(help="Queries per episode.")] = 100,

@@ -262,7 +262,8 @@ def test_the_help_names_what_the_tables_hold() -> None:
     assert said(evaluating, "calibration") == list(CALIBRATORS)
     assert said(comparing, "calibration") == list(CALIBRATORS)
     assert said(comparing, "learners") == list(LEARNERS)
-    assert inspect.signature(comparing).parameters["learners"].default == ",".join(DEFAULT_LEARNERS) == ",".join(LEARNERS)
+    assert inspect.signature(comparing).parameters["learners"].default == ",".join(DEFAULT_LEARNERS)
+    assert [name for name in LEARNERS if name in DEFAULT_LEARNERS] == list(DEFAULT_LEARNERS)
     assert set(CALIBRATORS) - set(DEFAULT_CALIBRATIONS) == {"batch-log", "pmi"}, "as the help of --calibration says"
 
 
