@@ -62,8 +62,8 @@ def choose(
     searching = len(family.grid) > 1 and bool(meta.validation)
     began = time.perf_counter()
     for settings in family.grid if searching else family.grid[:1]:
-        start = time.perf_counter()
         untrained = family.build(tools, settings)
+        start = time.perf_counter()
         # The same stream for every entry: they differ in their settings alone.
         learner = untrained.meta_train(meta.train, keyed_rng(seed, "meta-train", untrained.name, k))
         candidates.append((learner, time.perf_counter() - start))
