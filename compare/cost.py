@@ -12,12 +12,13 @@ single query costs that comes alone, and what it costs when the keys and values 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
 from compare.features import FeatureStore
+from compare.learners.types import Ledger
 from compare.play import Played
 from compare.types import LearningEpisode
 from icl.cost import forward_flops
@@ -59,10 +60,15 @@ class Meter:
     model: Any
     engine: Engine
     store: FeatureStore
+    ledger: Ledger = field(default_factory=Ledger)
 
     def so_far(self) -> int:
-        """FLOPs that the engine has computed."""
-        return forward_flops(self.model, self.engine.work)
+        """FLOPs of forward passes so far, but those of training (their formula is compare/training.py's)."""
+        return forward_flops(self.model, self.engine.work) + self.ledger.flops + self.reused()
+
+    def reused(self) -> int:
+        """Those of them that an earlier comparison computed."""
+        return forward_flops(self.model, self.ledger.reused)
 
     def features(self, texts: Iterable[str]) -> tuple[float, int]:
         """Seconds and FLOPs of the features of these texts."""

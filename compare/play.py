@@ -56,23 +56,29 @@ def no_forward_passes() -> int:
     return 0
 
 
-def play(learner: Learner, episode: LearningEpisode, seed: int, forward_flops: Callable[[], int] = no_forward_passes) -> Played:
-    """`forward_flops` tells the operations of the language model so far; differences of it are charged to the learner."""
+def play(
+    learner: Learner,
+    episode: LearningEpisode,
+    seed: int,
+    forward_flops: Callable[[], int] = no_forward_passes,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Played:
+    """`forward_flops` tells the operations of the language model so far, `clock` the seconds; differences are charged to the learner."""
     support = episode.support
     rng = keyed_rng(seed, "adapt", learner.name, support.task, len(support.examples), episode.id)
-    times, counts = [time.perf_counter()], [forward_flops()]
+    times, counts = [clock()], [forward_flops()]
     predictor: Predictor | None = None
     scores: FloatArray | None = None
     reason = ""
     try:
         predictor = learner.adapt(support, rng)
-        times.append(time.perf_counter())
+        times.append(clock())
         counts.append(forward_flops())
         scores = predictor.predict(episode.queries)
         reason = fault(scores, (len(episode.queries), len(support.labels)))
     except IclError as error:
         reason = str(error)
-    times.append(time.perf_counter())
+    times.append(clock())
     counts.append(forward_flops())
     if len(times) < 3:  # it failed while adapting
         times.append(times[-1])

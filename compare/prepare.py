@@ -21,7 +21,7 @@ from tasks import Episode, Example, IclError, Task
 from tasks.episodes import episodes_sha256, resolve, sample_kshot, support_at
 from tasks.load import load_task
 
-PROTOCOL = 1
+PROTOCOL = 2
 """Raise it with every change of grids, sizes or features that changes results under an unchanged spec."""
 
 
@@ -81,7 +81,7 @@ def prepare(spec: ComparisonSpec, data_dir: Path | None) -> Prepared:
     template = load_template(spec.template)
     builder = PromptBuilder(template, task)
     related = MetaTasks((), ())
-    if any(family.uses_features for family in families.values()):
+    if any(family.reads_other_tasks for family in families.values()):
         related = meta_tasks.load_related(task, lambda name: load_task(name, data_dir))
     for name, family in families.items():
         if family.needs_meta_train:

@@ -70,9 +70,14 @@ def summary_json(results: Sequence[Result], task: str, spec_sha256: str, episode
 
 
 def cost_json(
-    results: Sequence[Result], seconds: Mapping[str, float], flops: int, peak_memory_bytes: int, prefix: Mapping[int, PrefixCosts]
+    results: Sequence[Result],
+    seconds: Mapping[str, float],
+    flops: int,
+    reused: Json,
+    peak_memory_bytes: int,
+    prefix: Mapping[int, PrefixCosts],
 ) -> Json:
-    """`cost.json`: everything that was timed, and the operations."""
+    """`cost.json`: everything that was timed, and the operations. `reused`: what the rows are charged for, but the score store held."""
     return {
         "rows": [
             {
@@ -87,6 +92,7 @@ def cost_json(
         "in_context_prefix": [{"k_shot": k, **asdict(costs)} for k, costs in prefix.items()],
         "seconds": {name: round(value, 4) for name, value in seconds.items()},
         "language_model_flops": flops,
+        "reused": reused,
         "peak_memory_bytes": peak_memory_bytes,
     }
 

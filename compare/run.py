@@ -15,15 +15,19 @@ from typing import Any
 from compare import meta_tasks, search
 from compare.cost import Meter, PrefixCosts, splits
 from compare.features import FeatureStore
+from compare.kept import KeptScores
 from compare.learners import LEARNERS, Tools
 from compare.learners.in_context import InContext
+from compare.learners.types import Ledger
 from compare.meta_tasks import MetaEpisodes, Pools
 from compare.play import play
 from compare.prepare import Prepared, prepare
 from compare.results import Json, Result, cost_json, public_rows, summary_json, write_predictions
 from compare.types import ComparisonSpec, LearningEpisode
 from icl.cost import Clock, peak_memory_bytes
+from icl.device import keep_freed_memory
 from icl.encode import Encoder
+from icl.engine.store import Identity, ScoreStore, store_path
 from icl.engine.types import ScoreRequest
 from icl.environment import describe, version
 from icl.events import Events, Quiet
@@ -90,17 +94,17 @@ def compare(
         if is_finished(directory) and not fresh:  # by another process, between our look and our lock
             return ComparisonRun(directory)
         try:
-            return _make(prepared, free_directory(directory), clock, events)
+            return _make(prepared, free_directory(directory), clock, events, fresh)
         except KeyboardInterrupt as error:
             raise KeyboardInterrupt("a comparison keeps nothing until it is whole; the same command starts anew") from error
 
 
-def _make(prepared: Prepared, directory: Path, clock: Clock, events: Events) -> ComparisonRun:
+def _make(prepared: Prepared, directory: Path, clock: Clock, events: Events, fresh: bool) -> ComparisonRun:
     """Everything that needs the model; the directory appears whole, at the end."""
     spec = prepared.spec
     events.phase("load")
     with clock.phase("load"):
-        tools, meter, environment = _load(prepared)
+        tools, meter, environment = _load(prepared, fresh)
     contest = Contest(prepared, tools, meter, clock, events)
     prefix = contest.check_prompts()
     contest.compute_features()
@@ -111,21 +115,36 @@ def _make(prepared: Prepared, directory: Path, clock: Clock, events: Events) -> 
     summary = summary_json(
         results, prepared.task.name, prepared.resolved.hash(), prepared.resolved.episodes_sha256, contest.budget(results)
     )
-    cost = cost_json(results, clock.seconds, meter.so_far(), peak_memory_bytes(spec.device), prefix)
+    reused = {"seconds": round(tools.ledger.spared, 4), "flops": meter.reused()}
+    cost = cost_json(results, clock.seconds, meter.so_far() - meter.reused(), reused, peak_memory_bytes(spec.device), prefix)
     return _write(prepared, directory, results, environment, summary, cost)
 
 
-def _load(prepared: Prepared) -> tuple[Tools, Meter, dict[str, Any]]:
+def _load(prepared: Prepared, fresh: bool) -> tuple[Tools, Meter, dict[str, Any]]:
     from icl.engine.hf import HFEngine
 
     spec = prepared.spec
+    keep_freed_memory()
     loaded = load_model(prepared.source, spec.dtype, spec.device)
     assert spec.batch_tokens is not None
     engine = HFEngine(loaded.model, loaded.tokenizer, spec.batch_tokens)
     encoder = Encoder(loaded.tokenizer)
     store = FeatureStore(engine, encoder, prepared.builders, loaded.context_window)
-    tools = Tools(store, engine, encoder, prepared.builders, loaded.context_window, spec.calibration, spec.meta_steps)
-    return tools, Meter(loaded.model, engine, store), _environment(prepared, engine)
+    environment = _environment(prepared, engine)
+    ledger = Ledger()
+    kept = KeptScores(engine, ScoreStore(store_path()), _identity(prepared, engine, environment), ledger, fresh)
+    tools = Tools(
+        store, engine, encoder, prepared.builders, loaded.context_window, spec.calibration, spec.meta_steps, ledger=ledger, kept=kept
+    )
+    return tools, Meter(loaded.model, engine, store, ledger), environment
+
+
+def _identity(prepared: Prepared, engine: Any, environment: dict[str, Any]) -> Identity:
+    """As `icl evaluate` keeps scores apart."""
+    spec, packages = prepared.spec, environment["packages"]
+    device = environment["device_name"] if spec.device.startswith("cuda") else "cpu"
+    versions = f"engine {engine.VERSION}, torch {packages['torch']}, transformers {packages['transformers']}"
+    return Identity(prepared.source.fingerprint, spec.dtype, device, f"hf {engine.path}", versions)
 
 
 @dataclass
@@ -145,8 +164,14 @@ class Contest:
         self.meta = {k: self.pools.episodes(k) for k in spec.k_shot}
 
     def check_prompts(self) -> dict[int, PrefixCosts]:
-        """Raises IclError when the largest K cannot stand in a prompt; K → cost of in-context learning with and without a kept prefix."""
-        if "in-context" not in self.prepared.spec.learners:
+        """Raises IclError for a model that a learner cannot adapt, and when the largest K cannot stand in a prompt.
+
+        K → cost of in-context learning with and without a kept prefix.
+        """
+        families = [LEARNERS[name] for name in self.prepared.spec.learners]
+        for family in families:
+            family.build(self.tools, family.grid[0])
+        if not any(family.shows_support for family in families):
             return {}
         return {k: self.meter.prefix_costs([self._two_queries(e) for e in self.episodes[k]]) for k in reversed(self.prepared.spec.k_shot)}
 
@@ -154,7 +179,7 @@ class Contest:
         learner = LEARNERS["in-context"].build(self.tools, LEARNERS["in-context"].grid[0])
         assert isinstance(learner, InContext)
         predictor = learner.adapt(episode.support, keyed_rng(self.prepared.spec.seed, "prefix", episode.id))
-        return predictor.requests(episode.queries[0]), predictor.requests(episode.queries[-1])
+        return predictor.asking.requests(episode.queries[0]), predictor.asking.requests(episode.queries[-1])
 
     def compute_features(self) -> None:
         """All texts that a feature learner will read, in one call: sorted by length they pad least."""
@@ -171,15 +196,15 @@ class Contest:
     def result(self, name: str, k: int) -> Result:
         """One learner at one K: chosen on meta-validation episodes, then played on the test episodes."""
         family, spec = LEARNERS[name], self.prepared.spec
-        meta = self.meta[k] if family.uses_features else MetaEpisodes((), ())
+        meta = self.meta[k] if family.reads_other_tasks else MetaEpisodes((), ())
         with self.clock.phase("meta-train and search"):
-            chosen = search.choose(family, self.tools, k, meta, spec.seed)
+            chosen = search.choose(family, self.tools, k, meta, spec.seed, self.meter.so_far)
         played = []
         for episode in self.episodes[k]:
             with self.clock.phase("adapt and predict"):
-                played.append(play(chosen.learner, episode, spec.seed, self.meter.so_far))
+                played.append(play(chosen.learner, episode, spec.seed, self.meter.so_far, self.tools.ledger.clock))
             self.events.section_done()
-        rows = self.meter.features(self.meter.meta_texts(meta.train))
+        rows = self.meter.features(self.meter.meta_texts(meta.train)) if family.uses_features else (0.0, 0)
         spent = (chosen.meta_train_seconds + rows[0], chosen.learner.meta_flops + rows[1])
         seconds, flops = splits(played, spent, self.meter if family.uses_features else None)
         return Result(name, k, chosen.learner.transductive, chosen, tuple(played), seconds, flops)
@@ -196,6 +221,7 @@ class Contest:
             "meta_validation_episodes": {str(k): len(meta.validation) for k, meta in self.meta.items()},
             "queries_per_label": meta_tasks.QUERIES_PER_LABEL,
             "configurations": {r.learner: max(len(r.chosen.tried), 1) for r in results},
+            "search_flops": search.BUDGET,
             "meta_steps": self.prepared.spec.meta_steps,
         }
 
@@ -205,7 +231,7 @@ def _environment(prepared: Prepared, engine: Any) -> dict[str, Any]:
     found = describe(spec.device, spec.dtype)
     return {
         **found,
-        "packages": {**found["packages"], "scikit-learn": version("scikit-learn")},
+        "packages": {**found["packages"], "scikit-learn": version("scikit-learn"), "peft": version("peft")},
         "engine": {"back_end": "hf", "path": engine.path, "notes": engine.notes},
         "model": {"name": source.name, "fingerprint": source.fingerprint, "description": source.description, "notes": list(source.notes)},
         "templates": {name: {"name": b.template.name, "sha256": b.template.sha256} for name, b in prepared.builders.items()},

@@ -2,12 +2,17 @@
 
 Every entry of the learner's grid is meta-trained and played on the same episodes; the best mean accuracy wins, then the smallest mean
 negative log-likelihood, then the earlier entry. Without such episodes the first entry is taken.
+
+All learners have the same budget at each K: BUDGET floating-point operations for playing. Entries are played in rounds of one episode
+each, and a round begins while what it is likely to cost (what the one before it cost) is left; the first always does. So a learner whose
+adapting is cheap sees every episode, one that trains a language model sees a few, and the report says how many. Operations are counted, not
+seconds: a search that depends on the machine's speed could not be repeated. Meta-training of the entries comes on top, and is stated.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,9 +20,12 @@ import numpy as np
 
 from compare.learners import Family, Tools
 from compare.meta_tasks import MetaEpisodes
-from compare.play import Played, play
-from compare.types import Learner
+from compare.play import Played, no_forward_passes, play
+from compare.types import Learner, LearningEpisode
 from tasks import keyed_rng
+
+BUDGET = 10**13
+"""About half a minute of training the embedded model on two cores."""
 
 
 @dataclass(frozen=True)
@@ -46,35 +54,50 @@ class Chosen:
     search_flops: int
 
 
-def choose(family: Family, tools: Tools, k: int, meta: MetaEpisodes, seed: int, tick: Callable[[], None] = lambda: None) -> Chosen:
-    """The best entry of the family's grid for K = k. `tick` is called after each entry. Raises IclError as meta-training does."""
+def choose(
+    family: Family, tools: Tools, k: int, meta: MetaEpisodes, seed: int, forward_flops: Callable[[], int] = no_forward_passes
+) -> Chosen:
+    """The best entry of the family's grid for K = k. Raises IclError as meta-training does. `forward_flops`: see `play`."""
     candidates: list[tuple[Learner, float]] = []
-    tried: list[Tried] = []
-    search_flops = 0
     searching = len(family.grid) > 1 and bool(meta.validation)
     began = time.perf_counter()
     for settings in family.grid if searching else family.grid[:1]:
-        start = time.perf_counter()
         untrained = family.build(tools, settings)
+        start = time.perf_counter()
         # The same stream for every entry: they differ in their settings alone.
         learner = untrained.meta_train(meta.train, keyed_rng(seed, "meta-train", untrained.name, k))
         candidates.append((learner, time.perf_counter() - start))
-        if searching:
-            played = [play(learner, episode, seed) for episode in meta.validation]
-            tried.append(_tried(settings, played))
-            search_flops += learner.meta_flops + sum(p.adapt_flops + p.predict_flops for p in played)
-        tick()
+    rounds = _rounds([learner for learner, _ in candidates], meta.validation, seed, forward_flops) if searching else []
+    tried = [_tried(settings, [played[i] for played in rounds]) for i, settings in enumerate(family.grid)] if searching else []
     best = min(range(len(tried)), key=lambda i: (-tried[i].accuracy, tried[i].nll, i)) if searching else 0
     learner, seconds = candidates[best]
     return Chosen(
         learner=learner,
         settings=asdict(family.grid[best]),
         tried=tuple(tried),
-        episodes=len(meta.validation) if searching else 0,
+        episodes=len(rounds),
         meta_train_seconds=seconds,
         search_seconds=time.perf_counter() - began - seconds,
-        search_flops=search_flops - learner.meta_flops if searching else 0,
+        search_flops=sum(map(_flops, rounds)) + sum(other.meta_flops for other, _ in candidates if other is not learner),
     )
+
+
+def _rounds(
+    learners: Sequence[Learner], episodes: Sequence[LearningEpisode], seed: int, forward_flops: Callable[[], int]
+) -> list[list[Played]]:
+    """Per episode that the budget bought: every learner's play."""
+    rounds: list[list[Played]] = []
+    left = BUDGET
+    for episode in episodes:
+        if rounds and _flops(rounds[-1]) > left:
+            break
+        rounds.append([play(learner, episode, seed, forward_flops) for learner in learners])
+        left -= _flops(rounds[-1])
+    return rounds
+
+
+def _flops(played: Sequence[Played]) -> int:
+    return sum(p.adapt_flops + p.predict_flops for p in played)
 
 
 def _tried(settings: Any, played: list[Played]) -> Tried:

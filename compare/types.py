@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from tasks import Example, IclError, Query
 
-DEFAULT_LEARNERS = ("in-context", "linear-probe", "protonet", "maml")
+DEFAULT_LEARNERS = ("zero-shot", "in-context", "linear-probe", "protonet", "maml")
 DEFAULT_MODEL = "builtin:smollm2-135m"
 
 FloatArray = NDArray[np.float64]

@@ -2,12 +2,35 @@
 
 from __future__ import annotations
 
-from compare.learners import in_context, linear_probe, maml, protonet
+from compare.learners import (
+    adapt_then_prompt,
+    bitfit,
+    fine_tune,
+    ia3,
+    in_context,
+    linear_probe,
+    lora,
+    maml,
+    metaicl,
+    prompt_tuning,
+    protonet,
+    zero_shot,
+)
 from compare.learners.types import Family, Tools
 from tasks.errors import unknown_name
 
 LEARNERS: dict[str, Family] = {
-    "in-context": Family(in_context.build, in_context.GRID, uses_features=False, needs_meta_train=False),
+    "zero-shot": Family(zero_shot.build, zero_shot.GRID, uses_features=False, needs_meta_train=False),
+    "in-context": Family(in_context.build, in_context.GRID, uses_features=False, needs_meta_train=False, shows_support=True),
+    "metaicl": Family(metaicl.build, metaicl.GRID, uses_features=False, needs_meta_train=True, shows_support=True),
+    "fine-tune": Family(fine_tune.build, fine_tune.GRID, uses_features=False, needs_meta_train=False),
+    "lora": Family(lora.build, lora.GRID, uses_features=False, needs_meta_train=False),
+    "ia3": Family(ia3.build, ia3.GRID, uses_features=False, needs_meta_train=False),
+    "bitfit": Family(bitfit.build, bitfit.GRID, uses_features=False, needs_meta_train=False),
+    "prompt-tuning": Family(prompt_tuning.build, prompt_tuning.GRID, uses_features=False, needs_meta_train=False),
+    "adapt-then-prompt": Family(
+        adapt_then_prompt.build, adapt_then_prompt.GRID, uses_features=False, needs_meta_train=False, shows_support=True
+    ),
     "linear-probe": Family(linear_probe.build, linear_probe.GRID, uses_features=True, needs_meta_train=False),
     "protonet": Family(protonet.build, protonet.GRID, uses_features=True, needs_meta_train=False),
     "maml": Family(maml.build, maml.GRID, uses_features=True, needs_meta_train=True),

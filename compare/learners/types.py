@@ -2,15 +2,40 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import astuple, dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from compare.features import Features
 from compare.types import Learner
 from icl.encode import Encoder
-from icl.engine.types import Engine
+from icl.engine.types import Engine, Work
 from prompts import PromptBuilder
+
+if TYPE_CHECKING:
+    from compare.kept import KeptScores
+
+
+@dataclass
+class Ledger:
+    """What the engine of the language model itself does not count."""
+
+    flops: int = 0
+    """Forward passes of adapted copies."""
+    reused: Work = field(default_factory=Work)
+    """What an earlier comparison computed, and this one found in the score store …"""
+    spared: float = 0.0
+    """… and the seconds that it took."""
+
+    def spare(self, seconds: float, work: Work) -> None:
+        """Adds a call that was found."""
+        self.spared += seconds
+        self.reused = Work(*(a + b for a, b in zip(astuple(self.reused), astuple(work), strict=True)))
+
+    def clock(self) -> float:
+        """Seconds as if nothing had been spared: differences are what computing takes."""
+        return time.perf_counter() + self.spared
 
 
 @dataclass(frozen=True)
@@ -28,6 +53,9 @@ class Tools:
     """Of in-context learning."""
     meta_steps: int
     """Outer steps of gradient-based meta-learners."""
+    ledger: Ledger = field(default_factory=Ledger)
+    kept: KeptScores | None = None
+    """Asks the score store before the engine, for the model as it is; None asks the engine."""
 
 
 @dataclass(frozen=True)
@@ -42,3 +70,10 @@ class Family:
     """Whether it reads the model's hidden states, which it is then charged for."""
     needs_meta_train: bool
     """Whether it cannot work without other tasks."""
+    shows_support: bool = False
+    """Whether the whole support stands in its prompts, which must then fit the context window."""
+
+    @property
+    def reads_other_tasks(self) -> bool:
+        """For meta-training, for the scale of features, or for choosing between settings."""
+        return self.uses_features or self.needs_meta_train or len(self.grid) > 1

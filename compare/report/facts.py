@@ -151,8 +151,11 @@ def may_not_conclude(summary: Json, n_episodes: int) -> str:
     """The limits of what was done."""
     used = summary["budget"]["related_tasks"]
     told = ""
-    if used and {row["learner"] for row in summary["rows"]} - {REFERENCE}:
-        told = f"The learners on features used labelled rows of {', '.join(used)}, which {REFERENCE} learning never saw. "
+    if used and {row["learner"] for row in summary["rows"]} - {REFERENCE, "zero-shot"}:
+        told = (
+            f"All learners but {REFERENCE} and zero-shot used labelled rows of {', '.join(used)}, to choose settings, to scale features "
+            "or to meta-train. "
+        )
     few = f"{n_episodes} episodes are few: an interval that is wide says so. " if n_episodes < 20 else ""
     return f"{told}{few}Nothing here speaks for other models, templates, label words or data; “not told apart” does not mean equal."
 
@@ -200,6 +203,7 @@ def budget_pairs(summary: Json) -> Pairs:
         ("Meta-validation rows", rows_of(budget["meta_validation_rows_per_label"])),
         ("Meta-train episodes", per_k(budget["meta_train_episodes"])),
         ("Meta-validation episodes", per_k(budget["meta_validation_episodes"])),
+        ("Search", f"{scaled(budget['search_flops'], 'FLOP')} of playing for each learner and K, and one episode at least"),
         ("Outer steps (maml)", str(budget["meta_steps"])),
         ("Left out", "; ".join(budget["left_out"])),
         ("Rows with a text of the task", f"{budget['texts_shared_with_the_task']:,} left out of the other tasks"),
@@ -232,7 +236,10 @@ def provenance(resolved: Json, environment: Json, spec_sha256: str) -> Pairs:
         ("Episodes sha256", resolved["episodes_sha256"]),
         ("Spec sha256", spec_sha256),
         ("Device", f"{environment['device']} ({environment['device_name']})"),
-        ("Precision", f"{environment['dtype']} for the language model in every method; heads in float64"),
+        (
+            "Precision",
+            f"{environment['dtype']} for the language model in every method; heads in float64, trained weights with float32 masters",
+        ),
         ("Engine", f"{engine['back_end']}, {engine['path']}"),
         ("Engine notes", "; ".join(engine["notes"])),
         ("Platform", f"{environment['platform']}, Python {environment['python']}"),

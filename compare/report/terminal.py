@@ -28,6 +28,8 @@ def print_comparison(run: ComparisonRun) -> None:
         console.print(line, highlight=False, style="dim", markup=False)
     seconds = ", ".join(f"{name} {value:.1f}" for name, value in cost["seconds"].items())
     console.print(f"seconds  {seconds}", highlight=False, markup=False)
+    if spared := cost["reused"]["seconds"]:
+        console.print(f"re-used  {spared:.1f} s of answers from the score store; the costs above are of computing them", highlight=False)
     console.print(f"run      {run.dir}", highlight=False, markup=False, soft_wrap=True)
     console.print(f"report   {run.dir / 'report.html'}", highlight=False, markup=False, soft_wrap=True)
 
@@ -76,7 +78,7 @@ def footnotes(summary: facts.Json, rows: list[facts.Row]) -> list[str]:
     ]
     used = summary["budget"]["related_tasks"]
     if used:
-        lines.append(f"learners on features saw rows of other tasks ({', '.join(used)}) to scale features, choose settings and train maml")
+        lines.append(f"rows of other tasks ({', '.join(used)}) served to choose settings, to scale features and to meta-train")
     searched = {f"{row['learner']} {len(row['searched'])} x {row['search_episodes']}" for row in summary["rows"] if row["searched"]}
     if searched:
         lines.append(f"search, configurations x meta-validation episodes: {', '.join(sorted(searched))}")

@@ -14,8 +14,12 @@ from tasks.errors import IclError
 def command(
     task: Annotated[str, typer.Argument(help="A classification task of the library ('icl tasks list'), or the path of a card (.yaml).")],
     learners: Annotated[
-        str, typer.Option(help="Comma-separated: in-context, linear-probe, protonet, maml.")
-    ] = "in-context,linear-probe,protonet,maml",
+        str,
+        typer.Option(
+            help="Comma-separated: zero-shot, in-context, metaicl, fine-tune, lora, ia3, bitfit, prompt-tuning, adapt-then-prompt, "
+            "linear-probe, protonet, maml."
+        ),
+    ] = "zero-shot,in-context,linear-probe,protonet,maml",
     k_shot: Annotated[str, typer.Option("--k-shot", help="Support examples per label, comma-separated: 1,4.")] = "4",
     episodes: Annotated[int, typer.Option(help="Independent draws of support and queries.")] = 10,
     queries: Annotated[int, typer.Option(help="Queries per episode.")] = 100,

@@ -6,6 +6,7 @@ product and log-softmax are float32 whatever the model's dtype.
 
 from __future__ import annotations
 
+import copy
 import itertools
 from typing import Any
 
@@ -23,12 +24,29 @@ class Head:
         from accelerate.utils import align_module_device
 
         output = model.get_output_embeddings()
+        self.source = output.weight
+        """The model's own tensor, of which `weight` is a copy in float32."""
         with align_module_device(output):  # where accelerate has put the weights elsewhere, they are brought for a moment
             self.weight: Tensor = output.weight.detach().float()  # (vocabulary, hidden)
             self.bias: Tensor | None = output.bias.detach().float() if getattr(output, "bias", None) is not None else None
         config = model.config.get_text_config(decoder=True)
         self.cap: float | None = getattr(config, "final_logit_softcapping", None)
         self.scale = float(getattr(config, "logit_scale", None) or 1.0) / float(getattr(config, "logits_scaling", None) or 1.0)
+
+    def is_of(self, model: Any) -> bool:
+        """Whether a model's head is this one: the very same memory."""
+        weight = model.get_output_embeddings().weight
+        return weight.dtype == self.source.dtype and bool(weight.data_ptr() == self.source.data_ptr())
+
+    def live(self, model: Any) -> Head:
+        """For gradients: this head where the model's is frozen, else one whose weight is a function of the model's."""
+        output = model.get_output_embeddings()
+        if not output.weight.requires_grad:
+            return self
+        head = copy.copy(self)
+        head.weight = output.weight.float()
+        head.bias = output.bias.float() if getattr(output, "bias", None) is not None else None
+        return head
 
     def logits(self, hidden: Tensor) -> Tensor:
         """(rows, hidden) → (rows, vocabulary), float32."""

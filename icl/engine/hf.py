@@ -9,6 +9,7 @@ by more than the dtype's tolerance is not used, and a note says so. Exactness be
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
@@ -66,6 +67,17 @@ class HFEngine:
             self._check_head()
             self._choose_path()
 
+    def over(self, model: Any) -> HFEngine:
+        """An engine like this one over the same architecture with other weights: the path is checked already, work begins at 0."""
+        other = copy.copy(self)
+        other.model, other.work, other.notes = model.eval(), Work(), list(self.notes)
+        other.plain = PlainBatches(model, self.plain.logits)
+        if self.forward is not None:
+            other.forward = TreeForward(model, self.forward.flex)
+        if self.head is not None and not self.head.is_of(model):
+            other.head = Head(model)
+        return other
+
     @property
     def path(self) -> str:
         """The one that is taken unless a path is longer than the model's window."""
@@ -82,7 +94,7 @@ class HFEngine:
         return self._halving(lambda: self._score(requests, progress))
 
     def _score(self, requests: Sequence[ScoreRequest], progress: Progress) -> list[NDArray[np.float64]]:
-        if self._use_tree(max(len(r) for r in requests)):
+        if self.uses_tree(max(len(r) for r in requests)):
             return self._score_tree(requests, progress)
         # The last token of a sequence is only ever a target: it is not an input.
         distinct = list(dict.fromkeys(r.inputs for r in requests))
@@ -92,7 +104,8 @@ class HFEngine:
         states = self.plain.states(distinct, self.batch_tokens, self.work)
         return self._score_states(requests, states, 0, sum(map(len, distinct)), progress)
 
-    def _use_tree(self, longest: int) -> bool:
+    def uses_tree(self, longest: int) -> bool:
+        """Whether sequences of up to so many tokens go through the tree."""
         return self.forward is not None and (self.window is None or longest <= self.window)
 
     def _score_tree(self, requests: Sequence[ScoreRequest], progress: Progress) -> list[NDArray[np.float64]]:
@@ -153,7 +166,7 @@ class HFEngine:
         if not prompts:
             return []
         longest = max(map(len, prompts)) + max_new_tokens
-        run = generate_shared if self._use_tree(longest) and self.head is not None else generate_singly
+        run = generate_shared if self.uses_tree(longest) and self.head is not None else generate_singly
         return self._halving(lambda: run(self, prompts, max_new_tokens, stop, progress))
 
     @torch.inference_mode()
@@ -204,7 +217,7 @@ class HFEngine:
 
     def _ends(self, distinct: list[Ids], plain: PlainBatches, progress: Progress) -> Iterable[tuple[list[int], Tensor]]:
         """See icl.engine.ends.Ends. What the sequences begin with alike is computed once, as for scores."""
-        if self._use_tree(max(map(len, distinct))):
+        if self.uses_tree(max(map(len, distinct))):
             assert self.forward is not None
             tree = TokenTree.build(distinct)
             order = np.argsort(tree.leaf, kind="stable")
@@ -227,7 +240,7 @@ class HFEngine:
 
     def _states(self, sequences: list[Ids]) -> Iterable[tuple[Ids, Tensor]]:
         """Each sequence with its last hidden states: (tokens, hidden)."""
-        if not self._use_tree(max(map(len, sequences), default=0)):
+        if not self.uses_tree(max(map(len, sequences), default=0)):
             yield from PlainBatches(self.model).states(sequences, self.batch_tokens, self.work)
             return
         assert self.forward is not None

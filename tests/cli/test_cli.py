@@ -262,7 +262,8 @@ def test_the_help_names_what_the_tables_hold() -> None:
     assert said(evaluating, "calibration") == list(CALIBRATORS)
     assert said(comparing, "calibration") == [name for name, of in CALIBRATORS.items() if of.needs not in OF_LABELS]
     assert said(comparing, "learners") == list(LEARNERS)
-    assert inspect.signature(comparing).parameters["learners"].default == ",".join(DEFAULT_LEARNERS) == ",".join(LEARNERS)
+    assert inspect.signature(comparing).parameters["learners"].default == ",".join(DEFAULT_LEARNERS)
+    assert [name for name in LEARNERS if name in DEFAULT_LEARNERS] == list(DEFAULT_LEARNERS)
     assert list(CALIBRATORS)[:4] == list(DEFAULT_CALIBRATIONS), "as the help of --calibration says"
 
 

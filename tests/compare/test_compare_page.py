@@ -33,7 +33,15 @@ def run(tmp_path: Path, tiny_model_dir: Path, monkeypatch: pytest.MonkeyPatch) -
     tasks = {"films": review_task(tmp_path, "films", related=["books"]), "books": review_task(tmp_path, "books")}
     monkeypatch.setattr(compare.prepare, "load_task", lambda name, data_dir=None: tasks[name])
     spec = ComparisonSpec(
-        "films", k_shot=(1, 2), episodes=3, queries=8, model=str(tiny_model_dir), dtype="float32", device="cpu", meta_steps=2
+        "films",
+        ("in-context", "linear-probe", "protonet", "maml"),
+        k_shot=(1, 2),
+        episodes=3,
+        queries=8,
+        model=str(tiny_model_dir),
+        dtype="float32",
+        device="cpu",
+        meta_steps=2,
     )
     return run_comparison(spec, out=tmp_path / "runs")
 

@@ -16,13 +16,15 @@ import pytest
 from arena import review_task
 
 import compare.prepare
-from compare import ComparisonRun, ComparisonSpec
-from compare.learners import LEARNERS
+from compare import ComparisonRun, ComparisonSpec, search
 from compare.run import compare as run_comparison
 from icl.cli.main import main
 from tasks import IclError
 from tasks.errors import unknown_name
 from tasks.types import Task
+
+NAMES = ("in-context", "linear-probe", "protonet", "maml")
+"""Learners that are quick; those that train the language model have a test of their own."""
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -52,7 +54,7 @@ def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Task]:
 @pytest.fixture
 def spec(library: dict[str, Task], tiny_model_dir: Path) -> ComparisonSpec:
     return ComparisonSpec(
-        "films", k_shot=(3, 1), episodes=4, queries=12, model=str(tiny_model_dir), dtype="float32", device="cpu", meta_steps=4
+        "films", NAMES, k_shot=(3, 1), episodes=4, queries=12, model=str(tiny_model_dir), dtype="float32", device="cpu", meta_steps=4
     )
 
 
@@ -68,7 +70,7 @@ def test_a_run_has_its_files_and_the_json_of_the_issue(spec: ComparisonSpec, tmp
     assert [path.name for path in (tmp_path / "runs").iterdir()] == [run.name]
     printed = run.to_json()
     assert set(printed) == {"run", "dir", "episodes_sha256", "n_episodes", "rows"}
-    assert [(row["learner"], row["k_shot"]) for row in printed["rows"]] == [(name, k) for k in (1, 3) for name in LEARNERS]
+    assert [(row["learner"], row["k_shot"]) for row in printed["rows"]] == [(name, k) for k in (1, 3) for name in NAMES]
     for row in printed["rows"]:
         assert set(row) == {
             "learner", "task", "k_shot", "accuracy", "difference_to_in_context", "seconds", "flops", "trainable_parameters",
@@ -86,7 +88,7 @@ def test_a_run_has_its_files_and_the_json_of_the_issue(spec: ComparisonSpec, tmp
 def test_results_can_be_made_again_from_the_predictions(spec: ComparisonSpec, tmp_path: Path) -> None:
     run = run_comparison(spec, out=tmp_path)
     rows = table(run)
-    assert len(rows) == len(LEARNERS) * 2 * 4 * 12 * 2
+    assert len(rows) == len(NAMES) * 2 * 4 * 12 * 2
     for row in run.read("summary")["rows"]:
         mine = [r for r in rows if (r["learner"], r["k"]) == (row["learner"], row["k_shot"]) and r["candidate"] == "negative"]
         episodes = dict.fromkeys(r["episode"] for r in mine)
@@ -123,7 +125,7 @@ from test_compare_run import known_tasks
 from compare import ComparisonSpec, compare as run
 tasks = known_tasks(Path({str(tmp_path)!r}))
 compare.prepare.load_task = lambda name, data_dir=None: tasks[name]
-run(ComparisonSpec("films", k_shot=(1, 3), episodes=4, queries=12, model={spec.model!r}, dtype="float32", device="cpu", meta_steps=4),
+run(ComparisonSpec("films", {NAMES!r}, k_shot=(1, 3), episodes=4, queries=12, model={spec.model!r}, dtype="float32", device="cpu", meta_steps=4),
     out={str(tmp_path / "there")!r})
 """
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "PYTHONHASHSEED": "7"}
@@ -182,6 +184,34 @@ def test_a_failed_episode_counts_as_chance_and_is_shown(spec: ComparisonSpec, tm
     page = (run.dir / "report.html").read_text(encoding="utf-8")
     assert "it broke &lt;/script&gt;" in page
     assert "<script>alert(1)" not in page
+
+
+def test_learners_that_train_the_language_model_beside_those_that_prompt(
+    spec: ComparisonSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "BUDGET", 1)
+    names = ("zero-shot", "in-context", "lora", "ia3")
+    run = run_comparison(replace(spec, learners=names, k_shot=(2,), episodes=2, queries=6), out=tmp_path)
+    assert run.read("summary")["budget"]["search_flops"] == 1
+    rows = {row["learner"]: row for row in run.to_json()["rows"]}
+    searched = {row["learner"]: (len(row["searched"]), row["search_episodes"]) for row in run.read("summary")["rows"]}
+    assert searched == {"zero-shot": (0, 0), "in-context": (0, 0), "lora": (4, 1), "ia3": (4, 1)}
+    assert rows["lora"]["flops"]["adapt"] > rows["lora"]["flops"]["per_query"] > rows["zero-shot"]["flops"]["per_query"]
+    assert rows["in-context"]["flops"]["per_query"] > rows["zero-shot"]["flops"]["per_query"]
+    assert rows["zero-shot"]["bytes_per_task"] == rows["zero-shot"]["flops"]["adapt"] == 0
+    assert rows["lora"]["trainable_parameters"] > rows["ia3"]["trainable_parameters"] > 0
+    assert {row["failed_episodes"] for row in rows.values()} == {0}
+
+
+def test_a_model_without_what_a_learner_adapts_is_refused_before_anything_is_computed(
+    spec: ComparisonSpec, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, err = call(
+        capsys, "films", "--learners", "in-context,bitfit", "--queries", "5", "--model", spec.model, "--out", str(tmp_path / "runs")
+    )
+    assert code == 2
+    assert "bitfit adapts parameters named 'bias', but LlamaForCausalLM has none" in err
+    assert not any((tmp_path / "runs").glob("*"))
 
 
 def call(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:

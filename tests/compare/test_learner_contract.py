@@ -32,7 +32,7 @@ def arena(tmp_path_factory: pytest.TempPathFactory, tiny_model_dir: Path) -> tup
     directory = tmp_path_factory.mktemp("tasks")
     tasks = [review_task(directory, name) for name in ("films", "books")]
     loaded = load_model(resolve_model(str(tiny_model_dir)), "float32", "cpu")
-    engine = HFEngine(loaded.model, loaded.tokenizer, 256)
+    engine = HFEngine(with_biases(loaded.model), loaded.tokenizer, 256)
     encoder = Encoder(loaded.tokenizer)
     builders = {task.name: PromptBuilder(load_template("sentiment-plain"), task) for task in tasks}
     store = FeatureStore(engine, encoder, builders, loaded.context_window)
@@ -41,10 +41,27 @@ def arena(tmp_path_factory: pytest.TempPathFactory, tiny_model_dir: Path) -> tup
     return tools, list(pools.episodes(2).train[:6])
 
 
+def with_biases(model: Any) -> Any:
+    """A Llama of the same size whose layers have biases, so that every method finds what it adapts."""
+    import torch
+
+    config = copy.deepcopy(model.config)
+    config.attention_bias = config.mlp_bias = True
+    torch.manual_seed(0)
+    biased = type(model)(config)
+    biased.load_state_dict(model.state_dict(), strict=False)
+    return biased.eval()
+
+
 def trained(name: str, arena: tuple[Tools, list[LearningEpisode]], **changes: Any) -> Learner:
     tools, episodes = arena
-    family = LEARNERS[name]
-    return family.build(replace(tools, **changes), family.grid[0]).meta_train(episodes[2:], np.random.default_rng(0))
+    return LEARNERS[name].build(replace(tools, **changes), brief(name)).meta_train(episodes[2:], np.random.default_rng(0))
+
+
+def brief(name: str, steps: int = 4) -> Any:
+    """The first entry of a learner's grid, with few steps where it has steps."""
+    settings = LEARNERS[name].grid[0]
+    return replace(settings, steps=steps) if hasattr(settings, "steps") else settings
 
 
 def scores_of(learner: Learner, support: Support, queries: tuple[Query, ...], seed: int = 0) -> Any:
@@ -85,7 +102,7 @@ def test_adapting_leaves_the_learner_as_it_was(name: str, arena: Any) -> None:
 def test_meta_training_leaves_the_untrained_learner_as_it_was(name: str, arena: Any) -> None:
     tools, episodes = arena
     family = LEARNERS[name]
-    untrained = family.build(tools, family.grid[0])
+    untrained = family.build(tools, brief(name))
     state = {field: copy.copy(value) for field, value in vars(untrained).items()}
     untrained.meta_train(episodes, np.random.default_rng(0))
     assert vars(untrained) == state
@@ -141,9 +158,9 @@ def test_in_context_scores_are_those_of_a_plain_forward_pass(arena: Any) -> None
     episode = episodes[0]
     predictor: Any = trained("in-context", arena).adapt(episode.support, np.random.default_rng(0))
     scores = predictor.predict(episode.queries[:2])
-    assert sorted(e.id for e in predictor.demonstrations) == sorted(e.id for e in episode.support.examples)
+    assert sorted(e.id for e in predictor.asking.demonstrations) == sorted(e.id for e in episode.support.examples)
     for i, query in enumerate(episode.queries[:2]):
-        context = "\n\n".join(f"Text: {e.inputs['text']}\nSentiment: {e.target}" for e in predictor.demonstrations)
+        context = "\n\n".join(f"Text: {e.inputs['text']}\nSentiment: {e.target}" for e in predictor.asking.demonstrations)
         sums = []
         for label in LABELS:
             head = f"{context}\n\nText: {query.inputs['text']}\nSentiment:"
@@ -167,7 +184,7 @@ def test_in_context_scores_sum_the_words_of_a_label(arena: Any) -> None:
     predictor: Any = trained("in-context", arena, builders=builders).adapt(episode.support, np.random.default_rng(0))
     scores = predictor.predict(episode.queries[:2])
     for i, query in enumerate(episode.queries[:2]):
-        negative, positive, good = (float(span.sum()) for span in tools.engine.score(predictor.requests(query), silent))
+        negative, positive, good = (float(span.sum()) for span in tools.engine.score(predictor.asking.requests(query), silent))
         sums = np.array([negative, np.logaddexp(positive, good)])
         np.testing.assert_allclose(scores[i], sums - np.logaddexp(*sums), atol=1e-4)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from arena import plain_episode, plain_tools
 
+from compare import search
 from compare.learners import Family
 from compare.meta_tasks import MetaEpisodes
 from compare.play import play
@@ -116,3 +118,23 @@ def test_with_nothing_to_choose_with_the_first_entry_is_taken() -> None:
     assert chosen.settings["right"] == 0.5
     assert chosen.tried == ()
     assert chosen.episodes == 0
+
+
+def test_the_budget_buys_rounds_of_episodes_and_one_at_least(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A puppet costs 10 to adapt and 40 for 20 queries; in a round there are two."""
+    entries = family(Puppet(0.5), Puppet(0.9))
+    monkeypatch.setattr(search, "BUDGET", 0)
+    assert choose(entries, plain_tools(), 4, VALIDATION, 0).episodes == 1
+    cost = choose(entries, plain_tools(), 4, VALIDATION, 0).search_flops
+    monkeypatch.setattr(search, "BUDGET", 3 * cost - 1)
+    assert choose(entries, plain_tools(), 4, VALIDATION, 0).episodes == 2
+    monkeypatch.setattr(search, "BUDGET", 3 * cost)
+    found = choose(entries, plain_tools(), 4, VALIDATION, 0)
+    assert (found.episodes, found.search_flops) == (3, 3 * cost)
+
+
+def test_forward_passes_of_the_language_model_count_in_the_search() -> None:
+    ticks = itertools.count(step=100)
+    without = choose(family(Puppet(0.5), Puppet(0.9)), plain_tools(), 4, VALIDATION, 0).search_flops
+    counted = choose(family(Puppet(0.5), Puppet(0.9)), plain_tools(), 4, VALIDATION, 0, lambda: next(ticks)).search_flops
+    assert counted == without + 2 * 3 * 2 * 100

@@ -1,0 +1,60 @@
+"""LoRA: low-rank factors beside frozen projections (Hu et al. 2022), with peft.
+
+    W x  becomes  W x + (α / r) B A x,     A (r, in) random, B (out, r) zero at the start; only A and B are trained
+
+Query and value projections, as in the paper. The factors stay unmerged: added to bf16 weights, small products would be rounded away.
+FLOPs: those of compare/training.py; a prediction adds 2 r (in + out) per projection and token.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from compare.adapted import Adapted, targets, with_adapter
+from compare.learners.types import Tools
+from compare.learners.weights import WeightLearner
+from compare.training import Schedule
+
+QUERY_AND_VALUE = (("q_proj", "v_proj"), ("qkv_proj",), ("query_key_value",), ("c_attn",), ("query", "value"))
+"""Names of these projections in the architectures that transformers has; fused ones are adapted whole."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Rank, learning rate and number of steps; α is twice the rank."""
+
+    rank: int
+    lr: float
+    steps: int
+
+
+GRID = (Settings(8, 1e-3, 10), Settings(8, 3e-4, 10), Settings(8, 3e-3, 10), Settings(8, 1e-3, 20))
+
+
+@dataclass(frozen=True)
+class LoraFactors:
+    """The method; see the module's opening."""
+
+    rank: int
+
+    def check(self, model: Any, who: str) -> None:
+        """See Method."""
+        targets(model, QUERY_AND_VALUE, who)
+
+    def __call__(self, model: Any, seed: int) -> Adapted:
+        """See Method."""
+        from peft import LoraConfig
+        from transformers.pytorch_utils import Conv1D
+
+        transposed = any(isinstance(module, Conv1D) for module in model.modules())
+        names = list(targets(model, QUERY_AND_VALUE, "lora"))
+        config = LoraConfig(
+            r=self.rank, lora_alpha=2 * self.rank, lora_dropout=0.0, target_modules=names, fan_in_fan_out=transposed, bias="none"
+        )
+        return with_adapter(model, config, seed)
+
+
+def build(tools: Tools, settings: Settings) -> WeightLearner:
+    """Raises IclError for a model without such projections."""
+    return WeightLearner(tools, "lora", LoraFactors(settings.rank), Schedule(settings.lr, settings.steps))
