@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from compare.learners import in_context, linear_probe, maml, protonet
+from compare.learners import anil, fomaml, in_context, linear_probe, maml, meta_sgd, protonet, reptile
 from compare.learners.types import Family, Tools
 from tasks.errors import unknown_name
 
@@ -11,6 +11,10 @@ LEARNERS: dict[str, Family] = {
     "linear-probe": Family(linear_probe.build, linear_probe.GRID, uses_features=True, needs_meta_train=False),
     "protonet": Family(protonet.build, protonet.GRID, uses_features=True, needs_meta_train=False),
     "maml": Family(maml.build, maml.GRID, uses_features=True, needs_meta_train=True),
+    "fomaml": Family(fomaml.build, fomaml.GRID, uses_features=True, needs_meta_train=True),
+    "reptile": Family(reptile.build, reptile.GRID, uses_features=True, needs_meta_train=True),
+    "anil": Family(anil.build, anil.GRID, uses_features=True, needs_meta_train=True),
+    "meta-sgd": Family(meta_sgd.build, meta_sgd.GRID, uses_features=True, needs_meta_train=True),
 }
 """Name → family, in the order in which they are shown."""
 

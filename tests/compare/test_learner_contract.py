@@ -206,12 +206,12 @@ def test_maml_uses_what_the_other_tasks_taught() -> None:
 def test_maml_asks_for_other_tasks_and_reports_divergence() -> None:
     from compare.learners import maml
 
-    untrained = maml.build(plain_tools(), maml.GRID[0])
+    untrained: Any = maml.build(plain_tools(), maml.GRID[0])
     with pytest.raises(IclError, match="name tasks under 'related'"):
         untrained.meta_train([], np.random.default_rng(0))
     assert "must be meta-trained" in play(untrained, plain_episode(1), 0).reason
     learner = untrained.meta_train([plain_episode(i) for i in range(2, 5)], np.random.default_rng(0))
-    wild = replace(learner, params={name: value * np.nan for name, value in (learner.params or {}).items()})
+    wild = replace(learner, meta={name: value * np.nan for name, value in (learner.meta or {}).items()})
     assert "diverged in episode e1" in play(wild, plain_episode(1), 0).reason
 
 

@@ -1,0 +1,53 @@
+"""Fully connected layers with rectified units between them; without hidden layers a linear map.
+
+Hidden weights are drawn as He et al. 2015 do, N(0, 2 / inputs), for inputs of variance 1; where inputs have length 1, the first layer's as
+N(0, 2). The head's are N(0, 0.01²): first predictions are close to zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from compare.backbones.types import Backbone
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from compare.meta_gradient import Params
+
+HEAD_SCALE = 0.01
+
+
+def mlp(hidden: Sequence[int], *, unit_length: bool = False) -> Backbone:
+    """A network with these widths of hidden layers; `unit_length`: its inputs have length about 1, not variance 1."""
+
+    def initial(width: int, outputs: int, rng: np.random.Generator, dtype: Any) -> Params:
+        import torch
+
+        generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
+        sizes = (width, *hidden)
+        params: Params = {}
+        for i, (below, above) in enumerate(zip(sizes, hidden, strict=False)):
+            length = 1 if unit_length and i == 0 else below
+            params[f"body.{i}.weight"] = (2 / length) ** 0.5 * torch.randn(above, below, generator=generator, dtype=dtype)
+            params[f"body.{i}.bias"] = torch.zeros(above, dtype=dtype)
+        params["head.weight"] = HEAD_SCALE * torch.randn(outputs, sizes[-1], generator=generator, dtype=dtype)
+        params["head.bias"] = torch.zeros(outputs, dtype=dtype)
+        return params
+
+    def body(params: Params, x: Tensor) -> Tensor:
+        import torch
+
+        for i in range(len(hidden)):
+            x = torch.nn.functional.linear(x, params[f"body.{i}.weight"], params[f"body.{i}.bias"]).relu()
+        return x
+
+    def head(params: Params, x: Tensor) -> Tensor:
+        import torch
+
+        return torch.nn.functional.linear(x, params["head.weight"], params["head.bias"])
+
+    return Backbone(initial, body, head)
