@@ -55,8 +55,8 @@ class Adam:
         """See Optimiser."""
         import torch
 
-        zeros = {name: torch.zeros_like(value) for name, value in params.items()}
-        return OuterState(torch.zeros((), dtype=torch.float64), dict(params), zeros, dict(zeros))
+        first, second = ({name: torch.zeros_like(value) for name, value in params.items()} for _ in range(2))
+        return OuterState(torch.zeros((), dtype=torch.float64), dict(params), first, second)
 
     def step(self, state: OuterState, gradient: Params) -> OuterState:
         """See Optimiser."""

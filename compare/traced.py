@@ -21,6 +21,7 @@ def traced(function: Callable[..., Any]) -> Callable[..., Any]:
 
     def run(*arguments: Any) -> Any:
         leaves, shape = tree_flatten(arguments)
+        leaves = [leaf.contiguous() for leaf in leaves]  # a trace holds views that fit the strides it saw
         key = (str(shape), tuple((tuple(leaf.shape), leaf.dtype) for leaf in leaves))
         if key not in known:
             layout: list[Any] = []
@@ -30,7 +31,7 @@ def traced(function: Callable[..., Any]) -> Callable[..., Any]:
                 layout.append(form)
                 return out
 
-            graph = make_fx(flat)(*leaves)
+            graph = make_fx(flat)(*(leaf.clone() for leaf in leaves))  # one tensor in two places would become one input
             graph.graph.eliminate_dead_code()
             graph.recompile()
             known[key] = (graph, layout[0])

@@ -1,7 +1,7 @@
 """Fully connected layers with rectified units between them; without hidden layers a linear map.
 
-Hidden weights are drawn as He et al. 2015 do, N(0, 2 / inputs), for inputs of variance 1; where inputs have length 1, the first layer's as
-N(0, 2). The head's are N(0, 0.01²): first predictions are close to zero.
+Weights and biases of hidden layers are drawn from U(±1 / √inputs), so that kinks are spread over the inputs; where inputs have length 1
+and not variance 1, the first layer's from U(±1). The head's weights are N(0, 0.01²): first predictions are close to zero.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ def mlp(hidden: Sequence[int], *, unit_length: bool = False) -> Backbone:
         sizes = (width, *hidden)
         params: Params = {}
         for i, (below, above) in enumerate(zip(sizes, hidden, strict=False)):
-            length = 1 if unit_length and i == 0 else below
-            params[f"body.{i}.weight"] = (2 / length) ** 0.5 * torch.randn(above, below, generator=generator, dtype=dtype)
-            params[f"body.{i}.bias"] = torch.zeros(above, dtype=dtype)
+            bound = 1.0 if unit_length and i == 0 else below**-0.5
+            for name, shape in (("weight", (above, below)), ("bias", (above,))):
+                params[f"body.{i}.{name}"] = bound * (2 * torch.rand(shape, generator=generator, dtype=dtype) - 1)
         params["head.weight"] = HEAD_SCALE * torch.randn(outputs, sizes[-1], generator=generator, dtype=dtype)
         params["head.bias"] = torch.zeros(outputs, dtype=dtype)
         return params

@@ -244,6 +244,12 @@ def test_a_traced_step_gives_the_same_bytes(name: str) -> None:
     assert {key: value.numpy().tobytes() for key, value in plain.items()} == {key: value.numpy().tobytes() for key, value in fast.items()}
 
 
+def test_one_tensor_in_two_places_is_two_inputs_of_a_trace() -> None:
+    product, x = traced(lambda a, b: a * b), torch.full((2,), 3.0)
+    assert product(x, x).tolist() == [9.0, 9.0]
+    assert product(x, x + 1).tolist() == [12.0, 12.0]
+
+
 def test_a_backbone_is_its_head_after_its_body() -> None:
     network: Backbone = mlp((4,))
     params = network.initial(WIDTH, OUTPUTS, np.random.default_rng(0), torch.float64)
