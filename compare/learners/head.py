@@ -11,7 +11,7 @@ reverse pass through an inner step costs about twice the step, so second-order m
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -19,8 +19,8 @@ import numpy as np
 
 from compare import standardise
 from compare.backbones import BACKBONES
+from compare.learners.tensors import META_BATCH, arbitrary_labels, meta_batches, task_tensors
 from compare.learners.types import Tools
-from compare.meta_gradient import TaskBatch
 from compare.meta_method import Inner, Method
 from compare.outer import meta_step
 from compare.standardise import Standardiser
@@ -28,12 +28,8 @@ from compare.types import FloatArray, Footprint, LearningEpisode, Support
 from tasks import IclError, Query
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from compare.meta_gradient import Params, TaskBatch
 
-    from compare.meta_gradient import Params
-
-META_BATCH = 8
-"""Tasks (episodes) of one outer step."""
 INNER_STEPS = 5
 MINIBATCH = 10
 """Rows of an inner step, for methods that draw minibatches."""
@@ -89,15 +85,14 @@ class HeadLearner:
                 f"{self.name} needs meta-train episodes of other tasks, but there are none; name tasks under 'related' in the card"
             )
         standardiser = standardise.from_meta_train(standardise.meta_rows(self.tools.features, episodes))
-        data = self._tensors(standardiser, episodes)
+        data = task_tensors(self.tools.features, standardiser, episodes)
         labels = len(episodes[0].support.labels)
         network = self.inner.backbone.initial(data.support_x.shape[-1], labels, rng, torch.float64)
         optimiser = self.method.optimiser(self.settings.outer_lr, self.tools.meta_steps)
         state = optimiser.start(self.method.begin(self.inner, network))
         step = meta_step(lambda meta, tasks: self.method.direction(self.inner, meta, tasks), optimiser)
-        several = len({episode.support.labels for episode in episodes}) > 1
-        for tasks in self._meta_batches(data, labels if several else 0, rng):
-            state = step(state, tasks)
+        for tasks in meta_batches(data, self.tools.meta_steps, arbitrary_labels(episodes), rng):
+            state = step(state, self.method.arrange(self.inner, tasks, rng))
         kept = {name: value.detach().numpy() for name, value in state.params.items()}
         return replace(self, standardiser=standardiser, meta=kept, meta_flops=self._meta_flops(network, data))
 
@@ -134,31 +129,6 @@ class HeadLearner:
             of_task = (3 if self.method.second_order else 1) * self.adapt_flops(network, support) + 6 * queries * total
         return self.tools.meta_steps * min(META_BATCH, data.tasks) * of_task
 
-    def _meta_batches(self, data: TaskBatch, permuted: int, rng: np.random.Generator) -> Iterator[TaskBatch]:
-        """The tasks of each outer step; `permuted`: number of labels to permute, 0 where labels have a meaning."""
-        import torch
-
-        for _ in range(self.tools.meta_steps):
-            chosen = rng.choice(data.tasks, size=min(META_BATCH, data.tasks), replace=False)
-            tasks = data.take(torch.from_numpy(chosen))
-            if permuted:
-                tasks = with_permuted_labels(tasks, permuted, rng)
-            yield self.method.arrange(self.inner, tasks, rng)
-
-    def _tensors(self, standardiser: Standardiser, episodes: Sequence[LearningEpisode]) -> TaskBatch:
-        import torch
-
-        def stack(task_queries: list[tuple[str, Sequence[Query]]]) -> Tensor:
-            rows = [standardiser(self.tools.features.vectors(task, queries)) for task, queries in task_queries]
-            return torch.from_numpy(np.stack(rows))
-
-        return TaskBatch(
-            stack([(e.support.task, e.support.queries) for e in episodes]),
-            torch.from_numpy(np.stack([e.support.targets for e in episodes])),
-            stack([(e.support.task, e.queries) for e in episodes]),
-            torch.from_numpy(np.stack([e.targets for e in episodes])),
-        )
-
 
 @dataclass(frozen=True)
 class HeadPredictor:
@@ -186,14 +156,6 @@ class HeadPredictor:
     def query_flops(self, queries: int) -> int:
         """One product with every weight."""
         return 2 * queries * count(self.params, set(self.params))
-
-
-def with_permuted_labels(tasks: TaskBatch, labels: int, rng: np.random.Generator) -> TaskBatch:
-    """Every task's class numbers renamed by a permutation of its own, in support and queries alike."""
-    import torch
-
-    renamed = torch.from_numpy(np.stack([rng.permutation(labels) for _ in range(tasks.tasks)]))
-    return tasks._replace(support_y=renamed.gather(1, tasks.support_y), query_y=renamed.gather(1, tasks.query_y))
 
 
 def count(params: Params | dict[str, FloatArray], names: set[str]) -> int:

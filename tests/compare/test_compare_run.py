@@ -17,8 +17,8 @@ from arena import review_task
 
 import compare.prepare
 from compare import ComparisonRun, ComparisonSpec
-from compare.learners import LEARNERS
 from compare.run import compare as run_comparison
+from compare.types import DEFAULT_LEARNERS
 from icl.cli.main import main
 from tasks import IclError
 from tasks.errors import unknown_name
@@ -68,7 +68,7 @@ def test_a_run_has_its_files_and_the_json_of_the_issue(spec: ComparisonSpec, tmp
     assert [path.name for path in (tmp_path / "runs").iterdir()] == [run.name]
     printed = run.to_json()
     assert set(printed) == {"run", "dir", "episodes_sha256", "n_episodes", "rows"}
-    assert [(row["learner"], row["k_shot"]) for row in printed["rows"]] == [(name, k) for k in (1, 3) for name in LEARNERS]
+    assert [(row["learner"], row["k_shot"]) for row in printed["rows"]] == [(name, k) for k in (1, 3) for name in DEFAULT_LEARNERS]
     for row in printed["rows"]:
         assert set(row) == {
             "learner", "task", "k_shot", "accuracy", "difference_to_in_context", "seconds", "flops", "trainable_parameters",
@@ -86,7 +86,7 @@ def test_a_run_has_its_files_and_the_json_of_the_issue(spec: ComparisonSpec, tmp
 def test_results_can_be_made_again_from_the_predictions(spec: ComparisonSpec, tmp_path: Path) -> None:
     run = run_comparison(spec, out=tmp_path)
     rows = table(run)
-    assert len(rows) == len(LEARNERS) * 2 * 4 * 12 * 2
+    assert len(rows) == len(DEFAULT_LEARNERS) * 2 * 4 * 12 * 2
     for row in run.read("summary")["rows"]:
         mine = [r for r in rows if (r["learner"], r["k"]) == (row["learner"], row["k_shot"]) and r["candidate"] == "negative"]
         episodes = dict.fromkeys(r["episode"] for r in mine)
@@ -162,15 +162,15 @@ def test_a_task_without_related_ones_is_compared_without_a_search(spec: Comparis
 
 
 def test_a_failed_episode_counts_as_chance_and_is_shown(spec: ComparisonSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from compare.learners.protonet import ProtoNetPredictor
+    from compare.learners.metric import MetricPredictor
 
     def broken(self: Any, queries: Any) -> Any:
-        if self.support.episode == "e002":
+        if self.learner.name == "protonet" and self.support.episode == "e002":
             raise IclError("it broke </script><script>alert(1)</script>")
         return predict(self, queries)
 
-    predict = ProtoNetPredictor.predict
-    monkeypatch.setattr(ProtoNetPredictor, "predict", broken)
+    predict = MetricPredictor.predict
+    monkeypatch.setattr(MetricPredictor, "predict", broken)
     run = run_comparison(replace(spec, k_shot=(1,)), out=tmp_path)
     row = next(row for row in run.read("summary")["rows"] if row["learner"] == "protonet")
     assert row["failed_episodes"] == 1

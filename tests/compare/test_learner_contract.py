@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from arena import LABELS, plain_episode, plain_tools, review_task
+from arena import LABELS, WIDTH, Planes, plain_episode, plain_tools, review_task
 
 from compare.features import FeatureStore
 from compare.learners import LEARNERS, Tools, get_family
@@ -183,7 +183,7 @@ def test_learners_on_features_learn(name: str) -> None:
         assert all(p.predict_flops > 0 and p.adapt_flops > 0 for p in played)
 
 
-@pytest.mark.parametrize("name", ["linear-probe", "protonet"])
+@pytest.mark.parametrize("name", [name for name, family in LEARNERS.items() if family.uses_features and not family.needs_meta_train])
 def test_without_other_tasks_they_standardise_by_the_support(name: str) -> None:
     family = LEARNERS[name]
     learner = family.build(plain_tools(), family.grid[0]).meta_train([], np.random.default_rng(0))
@@ -192,8 +192,6 @@ def test_without_other_tasks_they_standardise_by_the_support(name: str) -> None:
 
 def test_maml_uses_what_the_other_tasks_taught() -> None:
     """One example per label and a weak signal: the meta-learnt start knows the direction that the support cannot show."""
-    from arena import Planes
-
     tools = plain_tools(Planes(gap=1.5), meta_steps=60)
     accuracy = {}
     for name in ("maml", "protonet"):
@@ -201,6 +199,63 @@ def test_maml_uses_what_the_other_tasks_taught() -> None:
         learner = family.build(tools, family.grid[0]).meta_train([plain_episode(i, k=1) for i in range(1, 25)], np.random.default_rng(0))
         accuracy[name] = np.mean([play(learner, plain_episode(i, k=1), 0).accuracy for i in range(50, 60)])
     assert accuracy["maml"] > accuracy["protonet"] + 0.05
+
+
+class Crowded:
+    """Features of which one dimension tells the label, among others that do not."""
+
+    def vectors(self, task: str, queries: Any) -> Any:
+        rows = []
+        for query in queries:
+            label, number = query.id.rsplit("-", 1)
+            row = np.random.default_rng([LABELS.index(label), int(number)]).normal(size=WIDTH)
+            row[0] = (0.8 if label == "positive" else -0.8) + 0.1 * row[0]
+            rows.append(row)
+        return np.array(rows, dtype=np.float32)
+
+
+@pytest.mark.parametrize("name", ["protonet", "matching-net"])
+def test_a_meta_trained_map_finds_what_tells_classes_apart(name: str) -> None:
+    family = LEARNERS[name]
+    accuracy = {}
+    for settings in (family.grid[0], replace(family.grid[0], trained=True)):
+        tools = plain_tools(Crowded(), meta_steps=150)
+        learner = family.build(tools, settings).meta_train([plain_episode(i, k=1) for i in range(1, 25)], np.random.default_rng(0))
+        accuracy[settings.trained] = np.mean([play(learner, plain_episode(i, k=1), 0).accuracy for i in range(50, 70)])
+    assert accuracy[True] > accuracy[False] + 0.1
+
+
+def test_matching_networks_answer_with_the_labels_that_attention_falls_on() -> None:
+    settings = replace(LEARNERS["matching-net"].grid[0], scale=3.0)
+    episode = plain_episode(1, k=3)
+    learner: Any = LEARNERS["matching-net"].build(plain_tools(), settings)
+    scores = scores_of(learner, episode.support, episode.queries)
+    rows, asked = (Planes().vectors("toy", queries).astype(float) for queries in (episode.support.queries, episode.queries))
+    rows, asked = rows - (mean := rows.mean(axis=0)), asked - mean
+    cosine = (asked @ rows.T) / np.linalg.norm(asked, axis=1)[:, None] / np.linalg.norm(rows, axis=1)
+    attention = np.exp(3 * cosine) / np.exp(3 * cosine).sum(axis=1, keepdims=True)
+    expected = np.stack([attention[:, episode.support.targets == j].sum(axis=1) for j in (0, 1)], axis=1)
+    np.testing.assert_allclose(np.exp(scores), expected, atol=1e-6)
+
+
+def test_class_numbers_without_a_meaning_are_permuted_in_meta_training() -> None:
+    from compare.learners.tensors import arbitrary_labels, meta_batches, task_tensors
+    from compare.standardise import fit
+
+    episodes = [plain_episode(i) for i in range(4)]
+    other = [replace(e, support=replace(e.support, labels=("positive", "negative"))) for e in episodes]
+    assert arbitrary_labels(episodes) == 0
+    assert arbitrary_labels([*episodes, *other]) == 2
+    standardiser = fit(Planes(), episodes)
+    assert standardiser is not None
+    data = task_tensors(Planes(), standardiser, episodes)
+    seen = set()
+    for tasks in meta_batches(data, 20, 2, np.random.default_rng(0)):
+        first = tasks.support_y[:, 0]
+        assert ((tasks.query_y == first[:, None]).sum(dim=1) == 10).all()
+        assert (tasks.query_y[:, 0] == first).all(), "support and queries are renamed alike"
+        seen.add(tuple(first.tolist()))
+    assert len(seen) > 5
 
 
 def test_maml_asks_for_other_tasks_and_reports_divergence() -> None:
