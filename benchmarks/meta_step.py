@@ -7,6 +7,7 @@ through all programs in turn, so a machine that slows down slows all of them; a 
 from __future__ import annotations
 
 import argparse
+import copy
 import statistics
 import time
 from collections.abc import Callable
@@ -114,10 +115,8 @@ def with_clones(steps: int, data: TaskBatch) -> Step:
 
 def clone(network: torch.nn.Module) -> torch.nn.Module:
     """A copy of the module tree whose parameters are clones, still attached to the graph of the originals."""
-    import copy
-
-    kept = {id(p): p for p in network.parameters()}
-    copied: torch.nn.Module = copy.deepcopy(network, {key: p for key, p in kept.items()})  # shares the parameters themselves
+    shared: dict[int, Any] = {id(p): p for p in network.parameters()}
+    copied: torch.nn.Module = copy.deepcopy(network, shared)  # modules are new, the parameters in them are the originals
     for part in copied.modules():
         for name, value in list(part._parameters.items()):
             if value is not None:

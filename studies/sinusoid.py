@@ -140,7 +140,9 @@ class Training:
                     raise IclError(f"the training of {self.name} diverged before step {done}: its validation error is {error}")
                 curve.append([done, error])
                 save_state(path, state, {**facts, "curve": curve})
-                print(f"{self.name:9} step {done:6} validation MSE {error:.3f} {time.monotonic() - since:7.0f} s", file=sys.stderr, flush=True)
+                print(
+                    f"{self.name:9} step {done:6} validation MSE {error:.3f} {time.monotonic() - since:7.0f} s", file=sys.stderr, flush=True
+                )
         return state, curve
 
     def errors(self, meta: Params, purpose: str, n: int, lr: float) -> NDArray[Any]:

@@ -109,8 +109,8 @@ class HeadLearner:
         adapted = self.method.adapt(self.inner, start, x, torch.from_numpy(support.targets))
         if not all(bool(torch.isfinite(value).all()) for value in adapted.values()):
             raise IclError(
-                f"the inner loop of {self.name} diverged in episode {support.episode} (inner_lr {self.settings.inner_lr:g}): a parameter is "
-                "not a finite number"
+                f"the inner loop of {self.name} diverged in episode {support.episode} (inner_lr {self.settings.inner_lr:g}): a "
+                "parameter is not a finite number"
             )
         return HeadPredictor(self, support, adapted)
 

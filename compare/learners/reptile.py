@@ -9,7 +9,6 @@ task is adapted to with the whole support in every step.
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
