@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 from compare import meta_tasks
 from compare.class_pools import ClassPools
@@ -23,12 +22,13 @@ from tasks import Episode, Example, IclError, Task
 from tasks.classes import class_task
 from tasks.episodes import episodes_sha256, resolve, sample_kshot, support_at
 from tasks.load import load_task
+from tasks.types import ClassPart
 
 PROTOCOL = 2
 """Raise it with every change of grids, sizes or features that changes results under an unchanged spec."""
 
 
-PARTS: tuple[Literal["train", "validation"], ...] = ("train", "validation")
+PARTS: tuple[ClassPart, ...] = ("train", "validation")
 
 
 @dataclass(frozen=True)

@@ -82,7 +82,7 @@ def plot(results: Sequence[dict[str, Any]]) -> str:
 
 
 def write_docs(results: Sequence[dict[str, Any]], directory: Path) -> None:
-    """`sinusoid.svg`, `sinusoid.json` (mean and half interval after 0, 1, … steps), and the table between its marks in `sinusoid.md`, if that is there."""
+    """`sinusoid.svg`, `sinusoid.json` (mean and half interval after 0, 1, … steps), and the table between its marks in `sinusoid.md`."""
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "sinusoid.svg").write_text(plot(results), encoding="utf-8")
     numbers = [

@@ -14,12 +14,12 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from tasks.cardparts import ChoicesOf, Split, TargetOf
 from tasks.cardsource import Column, FieldName, Line, Name, Source, Strict, Text
 from tasks.errors import shorten
+from tasks.types import ClassPart
 
 CardKind = Literal["classification", "multiple_choice", "generation"]
 """The kinds that a card can describe so far; `tasks.types.Kind` has room for more."""
 
 Role = Literal["demonstration", "validation", "test"]
-Part = Literal["train", "validation", "test"]
 METRICS: dict[str, tuple[str, ...]] = {
     "classification": ("accuracy", "macro_f1", "mcc", "nll", "ece", "label_bias"),
     "multiple_choice": ("accuracy", "nll", "ece"),
@@ -76,7 +76,7 @@ class TaskCard(Strict):
     """Label → label word; the i-th label has id i. A list uses the labels as words."""
     label_aliases: dict[Text, Text] = Field(default_factory=dict)
     """Another spelling in the data → label."""
-    classes: dict[Part, tuple[Text, ...]] = Field(default_factory=dict)
+    classes: dict[ClassPart, tuple[Text, ...]] = Field(default_factory=dict)
     """Many labels: which of them are meta-trained on, chosen with, held out."""
     metrics: tuple[Line, ...] = ()
     template: Line = ""

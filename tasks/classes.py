@@ -8,19 +8,16 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
-from typing import Literal
 
 from tasks.errors import IclError
 from tasks.normalise import bucket, example_key
-from tasks.types import Examples, Task, with_labels
-
-Part = Literal["train", "validation", "test"]
+from tasks.types import ClassPart, Examples, Task, with_labels
 
 HALF = 50
 """Percent of a class's rows that can be support."""
 
 
-def class_task(task: Task, part: Part) -> Task:
+def class_task(task: Task, part: ClassPart) -> Task:
     """The task of one part's classes alone: all their rows, half of them as `demonstration`, half as `test`.
 
     Raises IclError for a task whose card names no classes.
