@@ -89,6 +89,12 @@ def prepare(spec: ComparisonSpec, data_dir: Path | None) -> Prepared:
     related, classes = MetaTasks((), ()), dict[str, Task]()
     if spec.n_way is not None:
         classes = {part: class_task(task, part) for part in PARTS}
+        for part, of in classes.items():
+            if len(of.labels) < spec.n_way:
+                raise IclError(
+                    f"--n-way {spec.n_way} needs {spec.n_way} classes for meta-{part}, but the card of '{task.name}' has {len(of.labels)} "
+                    f"under classes: {part}; use a smaller --n-way"
+                )
         task = class_task(task, "test")
     elif any(family.uses_features for family in families.values()):
         related = meta_tasks.load_related(task, lambda name: load_task(name, data_dir))

@@ -82,7 +82,8 @@ class HeadLearner:
 
         if not episodes:
             raise IclError(
-                f"{self.name} needs meta-train episodes of other tasks, but there are none; name tasks under 'related' in the card"
+                f"{self.name} needs meta-train episodes of other tasks, but there are none; name tasks under 'related' in the card, "
+                "or use a smaller K"
             )
         standardiser = standardise.from_meta_train(standardise.meta_rows(self.tools.features, episodes))
         data = task_tensors(self.tools.features, standardiser, episodes)
