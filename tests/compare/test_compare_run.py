@@ -283,8 +283,7 @@ def test_n_way_episodes_draw_held_out_classes(spec: ComparisonSpec, library: dic
 
 N_WAY_MISTAKES = {
     "no classes": ("films", 2, "add 'classes: {train: [LABEL, …]"),
-    "too many ways": ("many", 5, "n_way must be 2 to 4"),
-    "too few train classes": ("many", 4, "has 3"),
+    "too many ways": ("many", 4, "needs 4 classes for meta-train, but the card of 'many' has 3"),
 }
 
 
