@@ -10,9 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
+from compare.learners.in_play import builder_in_play
 from compare.learners.types import Tools
 from compare.types import FloatArray, Footprint, LearningEpisode, Support
 from icl.calibration import Calibrator, LabelScores, get_calibrator
@@ -70,9 +72,9 @@ class InContextPredictor:
     seed: int
     """Of the random in-domain words of domain-context calibration."""
 
-    @property
+    @cached_property
     def builder(self) -> PromptBuilder:
-        return self.tools.builders[self.support.task]
+        return builder_in_play(self.tools.builders, self.support)
 
     @property
     def footprint(self) -> Footprint:

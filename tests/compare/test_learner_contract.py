@@ -14,6 +14,7 @@ from arena import LABELS, WIDTH, Planes, plain_episode, plain_tools, review_task
 
 from compare.features import FeatureStore
 from compare.learners import LEARNERS, Tools, get_family
+from compare.learners.in_play import builder_in_play
 from compare.meta_tasks import Pools
 from compare.play import play
 from compare.types import Learner, LearningEpisode, Support
@@ -170,6 +171,17 @@ def test_in_context_scores_sum_the_words_of_a_label(arena: Any) -> None:
         negative, positive, good = (float(span.sum()) for span in tools.engine.score(predictor.requests(query), silent))
         sums = np.array([negative, np.logaddexp(positive, good)])
         np.testing.assert_allclose(scores[i], sums - np.logaddexp(*sums), atol=1e-4)
+
+
+def test_a_prompt_lists_only_the_labels_in_play(tmp_path: Path) -> None:
+    task = review_task(tmp_path, "three", labels=("negative", "neutral", "positive"))
+    builders = {"three": PromptBuilder(load_template("classify-instruct"), task)}
+    support = Support("e", "three", ("negative", "positive"), tuple(task.splits["demonstration"][:1]))
+    few, query = builder_in_play(builders, support), task.splits["test"][0].query()
+    prompt = few.prompts([], query, few.verbalizer.candidates(query)[:1])[0].text
+    assert "negative" in prompt
+    assert "neutral" not in prompt
+    assert builder_in_play(builders, replace(support, labels=task.labels)) is builders["three"]
 
 
 @pytest.mark.parametrize("name", [name for name, family in LEARNERS.items() if family.uses_features])
