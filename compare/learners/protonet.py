@@ -29,8 +29,9 @@ def remember(vectors: Tensor, y: Tensor, labels: int) -> Params:
 
 def compare(kept: Params, queries: Tensor, scale: float) -> Tensor:
     """(m, labels): minus the scaled squared distances."""
-    differences = queries[:, None, :] - kept["vectors"][None, :, :]
-    return -scale * (differences * differences).sum(dim=2)
+    means = kept["vectors"]
+    lengths = (queries * queries).sum(dim=1)[:, None] + (means * means).sum(dim=1)[None, :]
+    return -scale * (lengths - 2 * queries @ means.T)
 
 
 RULE = Rule("protonet", remember, compare)
