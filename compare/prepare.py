@@ -111,7 +111,7 @@ def prepare(spec: ComparisonSpec, data_dir: Path | None) -> Prepared:
     resolved = ResolvedComparison(
         spec=replace(spec, device=device, dtype=dtype, batch_tokens=spec.batch_tokens or default_batch_tokens(device)),
         task_fingerprint=task.fingerprint,
-        related_fingerprints=tuple(other.fingerprint for other in related.tasks),
+        related_fingerprints=tuple(other.fingerprint for other in (*related.tasks, *classes.values())),
         model_fingerprint=source.fingerprint,
         template_sha256=tuple(b.template.sha256 for b in builders.values()),
         episodes_sha256=episodes_sha256(episodes),

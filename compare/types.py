@@ -164,7 +164,7 @@ class ResolvedComparison:
     spec: ComparisonSpec
     task_fingerprint: str
     related_fingerprints: tuple[str, ...]
-    """Of the tasks that meta-training used, in the card's order."""
+    """Of the tasks that meta-training used, in the card's order, or of its classes."""
     model_fingerprint: str
     template_sha256: tuple[str, ...]
     """Of the evaluated task's template, then of the related tasks'."""

@@ -265,9 +265,8 @@ def many(directory: Path) -> Task:
 
 def test_n_way_episodes_draw_held_out_classes(spec: ComparisonSpec, library: dict[str, Task], tmp_path: Path) -> None:
     library["many"] = many(tmp_path)
-    run = run_comparison(
-        replace(spec, task="many", n_way=2, k_shot=(1, 2), learners=("in-context", "protonet", "anil")), out=tmp_path / "runs"
-    )
+    run_spec = replace(spec, task="many", n_way=2, k_shot=(1, 2), learners=("in-context", "protonet", "anil"))
+    run = run_comparison(run_spec, out=tmp_path / "runs")
     episodes = [json.loads(line) for line in (run.dir / "episodes.jsonl").read_text(encoding="utf-8").splitlines()]
     assert all(set(episode["labels"]) <= {"c5", "c6", "c7", "c8"} and len(episode["labels"]) == 2 for episode in episodes)
     assert len({tuple(episode["labels"]) for episode in episodes}) > 1
@@ -279,6 +278,9 @@ def test_n_way_episodes_draw_held_out_classes(spec: ComparisonSpec, library: dic
     page = (run.dir / "report.html").read_text(encoding="utf-8")
     assert "--n-way 2" in page
     assert "5 other classes" in page
+    prepared = compare.prepare.prepare(run_spec, None)
+    library["many"] = replace(library["many"], classes={**library["many"].classes, "train": ("c0", "c1")})
+    assert compare.prepare.prepare(run_spec, None).resolved.hash() != prepared.resolved.hash(), "what it learns from names the run, too"
 
 
 N_WAY_MISTAKES = {
