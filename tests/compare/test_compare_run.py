@@ -278,6 +278,7 @@ def test_n_way_episodes_draw_held_out_classes(spec: ComparisonSpec, library: dic
     page = (run.dir / "report.html").read_text(encoding="utf-8")
     assert "--n-way 2" in page
     assert "5 other classes" in page
+    assert "Guessing gets 50.0 %" in page
     prepared = compare.prepare.prepare(run_spec, None)
     library["many"] = replace(library["many"], classes={**library["many"].classes, "train": ("c0", "c1")})
     assert compare.prepare.prepare(run_spec, None).resolved.hash() != prepared.resolved.hash(), "what it learns from names the run, too"
