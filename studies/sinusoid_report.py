@@ -27,6 +27,11 @@ def estimate(values: Any) -> tuple[float, float] | None:
     return float(np.mean(values)), (high - low) / 2
 
 
+def median(values: Any) -> float:
+    """Over tasks; one that diverged has the largest error of all."""
+    return round(float(np.median(np.where(np.isfinite(values), values, np.inf))), 4)
+
+
 def cell(values: Any) -> str:
     """`0.512 ± 0.034`, or in how many tasks adapting diverged."""
     if (found := estimate(values)) is None:
@@ -82,13 +87,17 @@ def plot(results: Sequence[dict[str, Any]]) -> str:
 
 
 def write_docs(results: Sequence[dict[str, Any]], directory: Path) -> None:
-    """`sinusoid.svg`, `sinusoid.json` (mean and half interval after 0, 1, … steps), and the table between its marks in `sinusoid.md`."""
+    """`sinusoid.svg`, `sinusoid.json` (after 0, 1, … steps), and the table between its marks in `sinusoid.md`."""
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "sinusoid.svg").write_text(plot(results), encoding="utf-8")
     numbers = [
-        {**{k: v for k, v in r.items() if k != "errors"}, "mse": [estimate(e) for e in r["errors"]]}
+        {
+            **{name: value for name, value in r.items() if name != "errors"},
+            "mse": [estimate(errors) for errors in r["errors"]],
+            "median": [median(errors) for errors in r["errors"]],
+        }
         for r in results
-    ]  # fmt: skip
+    ]
     (directory / "sinusoid.json").write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
     page = directory / "sinusoid.md"
     if page.is_file():
