@@ -49,10 +49,15 @@ class FeatureStore:
     """Token positions computed so far."""
     _kept: dict[str, Rows] = field(default_factory=dict)
     _length: dict[str, int] = field(default_factory=dict)
+    _written: dict[tuple[object, ...], str] = field(default_factory=dict)
+    """Query sides by task, id and inputs: rendering them again for every learner took as long as comparing them."""
 
     def text(self, task: str, query: Query) -> str:
         """The query side of the task's template."""
-        return self.builders[task].renderer.query(query)
+        key = (task, query.id, *query.inputs.items())
+        if key not in self._written:
+            self._written[key] = self.builders[task].renderer.query(query)
+        return self._written[key]
 
     def compute(self, texts: Iterable[str], progress: Progress = silent) -> None:
         """Makes the vectors of those texts that are not there yet, all in one call."""

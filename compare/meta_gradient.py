@@ -1,110 +1,133 @@
-"""Gradients through a loop of gradient steps (Finn et al. 2017), for any model given as a pure function of its parameters.
+"""Gradients through a loop of gradient steps (Finn et al. 2017), for any network given as a pure function of its parameters.
 
-    inner:  θ'_i = θ − α ∇_θ L(support_i; θ), `steps` times        outer:  ∇_θ mean_i L(query_i; θ'_i)
+    inner:  θ'_i = θ − α ∇_θ L(support_i; θ), several times        outer:  ∇_θ mean_i L(query_i; θ'_i)
 
 The inner gradient is a torch.func.grad inside the function that the outer torch.func.grad differentiates, and tasks are a vmap. Second
-order is what makes it MAML: unless `first_order` detaches it, the inner gradient's own dependence on θ is differentiated, too.
+order is what makes it MAML: unless `first_order` detaches it, the inner gradient's own dependence on θ is differentiated, too. Which
+parameters a task moves, and how far, is one mapping of rates: a name that is missing there stays as it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     Params = dict[str, Tensor]
     Apply = Callable[[Params, Tensor], Tensor]
-    """Parameters and inputs (n, width) → logits (n, labels): a plain function, or functional_call of a module."""
+    """Parameters and inputs (n, …) → outputs (n, …): a plain function, or functional_call of a module."""
+    Loss = Callable[[Tensor, Tensor], Tensor]
+    """Outputs and targets → a scalar, the mean over the rows."""
+    Rates = Mapping[str, float | Tensor]
+    """Parameter → its learning rate: a number, or one number per entry."""
+    Adapt = Callable[[Params, Tensor, Tensor], Params]
+    """What the outer loop moves, and a support set → the parameters adapted to it."""
+
+
+def cross_entropy(logits: Tensor, classes: Tensor) -> Tensor:
+    """(n, labels), (n,) int64 → mean negative log-likelihood."""
+    import torch
+
+    return torch.nn.functional.cross_entropy(logits, classes)
+
+
+def squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
+    """(n, d), (n, d) → mean squared error."""
+    error = outputs - targets
+    return (error * error).mean()
 
 
 @dataclass(frozen=True)
-class InnerLoop:
-    """How a task is adapted to."""
+class Objective:
+    """A network and what it is to make small."""
 
     apply: Apply
-    lr: float
-    steps: int
-    first_order: bool = False
+    loss: Loss = cross_entropy
 
-    def loss(self, params: Params, x: Tensor, y: Tensor) -> Tensor:
-        """Mean cross-entropy over the rows, a scalar."""
-        import torch
-
-        return torch.nn.functional.cross_entropy(self.apply(params, x), y)
-
-    def __call__(self, params: Params, x: Tensor, y: Tensor) -> Params:
-        """Gradient descent on the support set. New tensors, differentiable in `params`."""
-        from torch.func import grad
-
-        for _ in range(self.steps):
-            gradient = grad(self.loss)(params, x, y)
-            if self.first_order:
-                gradient = {name: value.detach() for name, value in gradient.items()}
-            params = {name: value - self.lr * gradient[name] for name, value in params.items()}
-        return params
+    def __call__(self, params: Params, x: Tensor, y: Tensor) -> Tensor:
+        """A scalar."""
+        return self.loss(self.apply(params, x), y)
 
 
-@dataclass(frozen=True)
-class TaskBatch:
-    """Equally sized tasks, stacked along the first dimension."""
+class TaskBatch(NamedTuple):
+    """Equally sized tasks, stacked along the first dimension. (A tuple, so that torch's transforms take it apart.)"""
 
     support_x: Tensor
-    """(tasks, n_support, width)"""
+    """(tasks, n_support, …)"""
     support_y: Tensor
-    """(tasks, n_support), int64"""
+    """(tasks, n_support, …)"""
     query_x: Tensor
-    """(tasks, n_query, width)"""
+    """(tasks, n_query, …)"""
     query_y: Tensor
-    """(tasks, n_query), int64"""
+    """(tasks, n_query, …)"""
 
-    def __len__(self) -> int:
+    @property
+    def tasks(self) -> int:
+        """How many."""
         return len(self.support_x)
 
-    def take(self, chosen: Tensor) -> TaskBatch:
+    def take(self, chosen: Tensor | slice) -> TaskBatch:
         """Some of the tasks."""
-        return TaskBatch(self.support_x[chosen], self.support_y[chosen], self.query_x[chosen], self.query_y[chosen])
+        return TaskBatch(*(part[chosen] for part in self))
 
 
-def outer_loss(params: Params, batch: TaskBatch, inner: InnerLoop) -> Tensor:
-    """Mean over tasks of the query loss after the inner loop, a scalar."""
+def descend(
+    objective: Objective, params: Params, batches: Sequence[tuple[Tensor, Tensor]], rates: Rates, *, first_order: bool = False
+) -> Params:
+    """One gradient step per batch on the parameters that have a rate. New tensors; differentiable in `params` and in the rates."""
+    from torch.func import grad
+
+    for x, y in batches:
+        fixed = params
+
+        def loss(moved: Params, fixed: Params = fixed, x: Tensor = x, y: Tensor = y) -> Tensor:
+            return objective({**fixed, **moved}, x, y)
+
+        gradient = grad(loss)({name: params[name] for name in rates})
+        if first_order:
+            gradient = {name: value.detach() for name, value in gradient.items()}
+        params = {**params, **{name: params[name] - rate * gradient[name] for name, rate in rates.items()}}
+    return params
+
+
+def outer_loss(meta: Params, tasks: TaskBatch, adapt: Adapt, objective: Objective) -> Tensor:
+    """Mean over tasks of the query loss after adapting, a scalar."""
     from torch.func import vmap
 
     def of_one_task(xs: Tensor, ys: Tensor, xq: Tensor, yq: Tensor) -> Tensor:
-        return inner.loss(inner(params, xs, ys), xq, yq)
+        return objective(adapt(meta, xs, ys), xq, yq)
 
-    losses: Tensor = vmap(of_one_task)(batch.support_x, batch.support_y, batch.query_x, batch.query_y)
+    losses: Tensor = vmap(of_one_task)(*tasks)
     return losses.mean()
 
 
-def meta_gradient(params: Params, batch: TaskBatch, inner: InnerLoop) -> Params:
-    """Gradient of the outer loss with respect to the start that all inner loops share."""
+def meta_gradient(meta: Params, tasks: TaskBatch, adapt: Adapt, objective: Objective, chunk_size: int | None = None) -> Params:
+    """Gradient of the outer loss with respect to what all tasks share.
+
+    Memory is that of `chunk_size` tasks at once (None: all of them): each chunk's graph is gone before the next begins.
+    """
     from torch.func import grad
 
-    gradient: Params = grad(outer_loss)(params, batch, inner)
-    return gradient
+    size = chunk_size or tasks.tasks
+    total: Params = {}
+    for start in range(0, tasks.tasks, size):
+        chunk = tasks.take(slice(start, start + size))
+        share = chunk.tasks / tasks.tasks
+        gradient: Params = grad(outer_loss)(meta, chunk, adapt, objective)
+        total = {name: share * value + (total[name] if total else 0.0) for name, value in gradient.items()}
+    return total
 
 
-def outer_loop(
-    params: Params, data: TaskBatch, inner: InnerLoop, *, lr: float, steps: int, meta_batch: int, rng: np.random.Generator
-) -> Params:
-    """Adam over the shared start, `meta_batch` tasks a step. Returns the moved start and leaves `params` as it was.
+def displacement(meta: Params, tasks: TaskBatch, adapt: Adapt) -> Params:
+    """Mean over tasks of θ − θ'_i: how far adapting to the support moves, backwards, so that it stands where a gradient would."""
+    from torch.func import vmap
 
-    The optimiser holds the very tensors that the inner loops begin from. (A copy that is adapted while the optimiser holds the original is
-    a widely copied mistake: it updates nothing.)
-    """
-    import torch
+    def of_one_task(xs: Tensor, ys: Tensor) -> Params:
+        adapted = adapt(meta, xs, ys)
+        return {name: value - adapted[name] for name, value in meta.items()}
 
-    moving = {name: value.clone() for name, value in params.items()}
-    optimiser: Any = torch.optim.Adam(list(moving.values()), lr=lr)
-    for _ in range(steps):
-        chosen = rng.choice(len(data), size=min(meta_batch, len(data)), replace=False)
-        gradient = meta_gradient(moving, data.take(torch.from_numpy(chosen)), inner)
-        for name, value in moving.items():
-            value.grad = gradient[name]
-        optimiser.step()
-    return {name: value.detach() for name, value in moving.items()}
+    moved: Params = vmap(of_one_task)(tasks.support_x, tasks.support_y)
+    return {name: value.mean(dim=0) for name, value in moved.items()}

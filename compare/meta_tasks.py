@@ -9,7 +9,7 @@ never permuted.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -126,21 +126,23 @@ class Pools:
     def _draw(self, pool: dict[str, dict[str, list[Example]]], purpose: str, k: int, n: int) -> tuple[LearningEpisode, ...]:
         """Tasks with fewer than k + QUERIES_PER_LABEL rows of a label take no part."""
         fit = [name for name, rows in pool.items() if min(map(len, rows.values())) >= k + QUERIES_PER_LABEL]
-        return tuple(self._episode(fit[i % len(fit)], pool[fit[i % len(fit)]], purpose, k, i) for i in range(n if fit else 0))
+        return tuple(draw_episode(self.seed, fit[i % len(fit)], pool[fit[i % len(fit)]], purpose, k, i) for i in range(n if fit else 0))
 
-    def _episode(self, task: str, rows: dict[str, list[Example]], purpose: str, k: int, number: int) -> LearningEpisode:
-        support: list[Example] = []
-        queries: list[Example] = []
-        for label in self.labels:
-            rng = keyed_rng(self.seed, purpose, task, k, number, label)
-            drawn = [rows[label][int(i)] for i in rng.permutation(len(rows[label]))[: k + QUERIES_PER_LABEL]]
-            support.extend(drawn[:k])
-            queries.extend(drawn[k:])
-        column = {label: j for j, label in enumerate(self.labels)}
-        id = f"{purpose}-{k}-{number:03d}"
-        return LearningEpisode(
-            id=id,
-            support=Support(id, task, self.labels, tuple(support)),
-            queries=tuple(example.query() for example in queries),
-            targets=np.array([column[example.target] for example in queries], dtype=np.int64),
-        )
+
+def draw_episode(seed: int, task: str, rows: Mapping[str, list[Example]], purpose: str, k: int, number: int) -> LearningEpisode:
+    """K support rows and QUERIES_PER_LABEL queries of every label in `rows`, whose order is that of the labels."""
+    support: list[Example] = []
+    queries: list[Example] = []
+    for label, of in rows.items():
+        rng = keyed_rng(seed, purpose, task, k, number, label)
+        drawn = [of[int(i)] for i in rng.permutation(len(of))[: k + QUERIES_PER_LABEL]]
+        support.extend(drawn[:k])
+        queries.extend(drawn[k:])
+    column = {label: j for j, label in enumerate(rows)}
+    id = f"{purpose}-{k}-{number:03d}"
+    return LearningEpisode(
+        id=id,
+        support=Support(id, task, tuple(rows), tuple(support)),
+        queries=tuple(example.query() for example in queries),
+        targets=np.array([column[example.target] for example in queries], dtype=np.int64),
+    )

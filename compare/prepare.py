@@ -10,19 +10,25 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from compare import meta_tasks
+from compare.class_pools import ClassPools
 from compare.learners import get_family
-from compare.meta_tasks import MetaTasks
+from compare.meta_tasks import MetaTasks, Pools
 from compare.types import ComparisonSpec, LearningEpisode, ResolvedComparison, Support
 from icl.calibration import OF_LABELS, get_calibrator
 from icl.device import default_batch_tokens, resolve_device, resolve_dtype
 from icl.models import ModelSource, resolve_model
 from prompts import PromptBuilder, Template, load_template
 from tasks import Episode, Example, IclError, Task
+from tasks.classes import class_task
 from tasks.episodes import episodes_sha256, resolve, sample_kshot, support_at
 from tasks.load import load_task
+from tasks.types import ClassPart
 
-PROTOCOL = 2
+PROTOCOL = 3
 """Raise it with every change of grids, sizes or features that changes results under an unchanged spec."""
+
+
+PARTS: tuple[ClassPart, ...] = ("train", "validation")
 
 
 @dataclass(frozen=True)
@@ -32,6 +38,8 @@ class Prepared:
     resolved: ResolvedComparison
     task: Task
     related: MetaTasks
+    classes: Mapping[str, Task]
+    """Meta-train and meta-validation classes as tasks of their own; empty where episodes have all labels."""
     builders: Mapping[str, PromptBuilder]
     """Task → its prompts; the evaluated task's first."""
     source: ModelSource
@@ -43,6 +51,13 @@ class Prepared:
     @property
     def spec(self) -> ComparisonSpec:
         return self.resolved.spec
+
+    def pools(self) -> Pools | ClassPools:
+        """Where meta-train and meta-validation episodes are drawn from: other classes of the task, or other tasks."""
+        spec, k_max = self.spec, max(self.spec.k_shot)
+        if spec.n_way is not None:
+            return ClassPools(self.classes, n_way=spec.n_way, k_max=k_max, seed=spec.seed)
+        return Pools(self.task, self.related.tasks, k_max=k_max, seed=spec.seed)
 
     def learning_episodes(self, k: int) -> list[LearningEpisode]:
         """The episodes at K = k: the same queries for every K."""
@@ -80,27 +95,38 @@ def prepare(spec: ComparisonSpec, data_dir: Path | None) -> Prepared:
     spec = replace(spec, k_shot=tuple(sorted(spec.k_shot)), template=spec.template or task.default_template)
     template = load_template(spec.template)
     builder = PromptBuilder(template, task)
-    related = MetaTasks((), ())
-    if any(family.reads_other_tasks for family in families.values()):
+    related, classes = MetaTasks((), ()), dict[str, Task]()
+    if spec.n_way is not None:
+        classes = {part: class_task(task, part) for part in PARTS}
+        for part, of in classes.items():
+            if len(of.labels) < spec.n_way:
+                raise IclError(
+                    f"--n-way {spec.n_way} needs {spec.n_way} classes for meta-{part}, but the card of '{task.name}' has {len(of.labels)} "
+                    f"under classes: {part}; use a smaller --n-way"
+                )
+        task = class_task(task, "test")
+    elif any(family.reads_other_tasks for family in families.values()):
         related = meta_tasks.load_related(task, lambda name: load_task(name, data_dir))
     for name, family in families.items():
-        if family.needs_meta_train:
+        if family.needs_meta_train and not classes:
             meta_tasks.require_related(task, related, name)
     builders = {task.name: builder, **{other.name: _builder(other, template) for other in related.tasks}}
     split = task.evaluated_split()
-    episodes = sample_kshot(task, n=spec.episodes, k_shot=spec.k_shot, n_query=spec.queries, split_query=split, n_way=None, seed=spec.seed)
+    episodes = sample_kshot(
+        task, n=spec.episodes, k_shot=spec.k_shot, n_query=spec.queries, split_query=split, n_way=spec.n_way, seed=spec.seed
+    )
     queries = tuple(tuple(resolve(episode, task)[1]) for episode in episodes)
     source = resolve_model(spec.model)
     resolved = ResolvedComparison(
         spec=replace(spec, device=device, dtype=dtype, batch_tokens=spec.batch_tokens or default_batch_tokens(device)),
         task_fingerprint=task.fingerprint,
-        related_fingerprints=tuple(other.fingerprint for other in related.tasks),
+        related_fingerprints=tuple(other.fingerprint for other in (*related.tasks, *classes.values())),
         model_fingerprint=source.fingerprint,
         template_sha256=tuple(b.template.sha256 for b in builders.values()),
         episodes_sha256=episodes_sha256(episodes),
         protocol=PROTOCOL,
     )
-    return Prepared(resolved, task, related, builders, source, tuple(episodes), queries)
+    return Prepared(resolved, task, related, classes, builders, source, tuple(episodes), queries)
 
 
 def check_kind(task: Task) -> None:

@@ -19,7 +19,7 @@ from compare.kept import KeptScores
 from compare.learners import LEARNERS, Tools
 from compare.learners.in_context import InContext
 from compare.learners.types import Ledger
-from compare.meta_tasks import MetaEpisodes, Pools
+from compare.meta_tasks import MetaEpisodes
 from compare.play import play
 from compare.prepare import Prepared, prepare
 from compare.results import Json, Result, cost_json, public_rows, summary_json, write_predictions
@@ -159,7 +159,7 @@ class Contest:
 
     def __post_init__(self) -> None:
         prepared, spec = self.prepared, self.prepared.spec
-        self.pools = Pools(prepared.task, prepared.related.tasks, k_max=max(spec.k_shot), seed=spec.seed)
+        self.pools = prepared.pools()
         self.episodes = {k: prepared.learning_episodes(k) for k in spec.k_shot}
         self.meta = {k: self.pools.episodes(k) for k in spec.k_shot}
 
@@ -213,6 +213,7 @@ class Contest:
         """What meta-training and search were allowed, for the report."""
         return {
             "related_tasks": [task.name for task in self.prepared.related.tasks],
+            "classes": {part: list(task.labels) for part, task in self.prepared.classes.items()},
             "left_out": list(self.prepared.related.notes),
             "texts_shared_with_the_task": self.pools.shared,
             "meta_train_rows_per_label": {name: {y: len(r) for y, r in of.items()} for name, of in self.pools.train.items()},

@@ -132,6 +132,8 @@ class ComparisonSpec:
     batch_tokens: int | None = None
     meta_steps: int = 300
     """Outer steps of gradient-based meta-learners."""
+    n_way: int | None = None
+    """Classes per episode, drawn from those that the card holds out; None: all labels of the task."""
 
     def __post_init__(self) -> None:
         if not self.learners:
@@ -144,6 +146,8 @@ class ComparisonSpec:
         least = {"k-shot": min(self.k_shot), "episodes": self.episodes, "queries": self.queries, "meta-steps": self.meta_steps}
         if self.batch_tokens is not None:
             least["batch-tokens"] = self.batch_tokens
+        if self.n_way is not None and self.n_way < 2:
+            raise IclError(f"--n-way must be 2 or more, but is {self.n_way}")
         for name, value in least.items():
             if value < 1:
                 raise IclError(f"--{name} must be 1 or more, but is {value}")
@@ -160,7 +164,7 @@ class ResolvedComparison:
     spec: ComparisonSpec
     task_fingerprint: str
     related_fingerprints: tuple[str, ...]
-    """Of the tasks that meta-training used, in the card's order."""
+    """Of the tasks that meta-training used, in the card's order, or of its classes."""
     model_fingerprint: str
     template_sha256: tuple[str, ...]
     """Of the evaluated task's template, then of the related tasks'."""

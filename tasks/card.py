@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from tasks.cardparts import ChoicesOf, Split, TargetOf
 from tasks.cardsource import Column, FieldName, Line, Name, Source, Strict, Text
 from tasks.errors import shorten
+from tasks.types import ClassPart
 
 CardKind = Literal["classification", "multiple_choice", "generation"]
 """The kinds that a card can describe so far; `tasks.types.Kind` has room for more."""
@@ -79,6 +80,8 @@ class TaskCard(Strict):
     """Label → label word; the i-th label has id i. A list uses the labels as words."""
     label_aliases: dict[Text, Text] = Field(default_factory=dict)
     """Another spelling in the data → label."""
+    classes: dict[ClassPart, tuple[Text, ...]] = Field(default_factory=dict)
+    """Many labels: which of them are meta-trained on, chosen with, held out."""
     metrics: tuple[Line, ...] = ()
     template: Line = ""
     licence: Line = "not stated"
@@ -111,8 +114,8 @@ def _problems(card: TaskCard) -> Iterator[str]:
     yield from _input_problems(card)
     if card.kind == "classification":
         yield from _label_problems(card)
-    elif card.labels or card.label_aliases or (card.target is not None and card.target.rated):
-        yield f"labels and thresholds are for kind classification, but the kind is {card.kind}"
+    elif card.labels or card.label_aliases or card.classes or (card.target is not None and card.target.rated):
+        yield f"labels, classes and thresholds are for kind classification, but the kind is {card.kind}"
     yield from _choice_problems(card)
     yield from _generation_problems(card)
     unknown = [name for name in card.metrics if name not in METRICS[card.kind]]
@@ -163,6 +166,7 @@ def _label_problems(card: TaskCard) -> Iterator[str]:
     if len(set(card.labels.values())) != len(known):
         yield "labels must have label words that differ"
     thresholds = card.target.labels if card.target is not None and card.target.rated else []
+    yield from _class_problems(card)
     if stray := [label for label in [*card.label_aliases.values(), *thresholds] if label not in known]:
         yield f"labels must list every label that the card names, but not {', '.join(stray)}"
     if thresholds and card.label_aliases:
@@ -171,6 +175,18 @@ def _label_problems(card: TaskCard) -> Iterator[str]:
         yield f"labels must be reached by a threshold each, but none of at_least, at_most, otherwise gives {', '.join(never)}"
     if both := [alias for alias, label in card.label_aliases.items() if alias in known and alias != label]:
         yield f"label_aliases must be other spellings, but {', '.join(both)} is a label of its own"
+
+
+def _class_problems(card: TaskCard) -> Iterator[str]:
+    if not card.classes:
+        return
+    if missing := [part for part in ("train", "validation", "test") if len(card.classes.get(part, ())) < 2]:
+        yield f"classes must name two labels or more for each of train, validation, test, but not for {', '.join(missing)}"
+    named = [label for labels in card.classes.values() for label in labels]
+    if unknown := [label for label in named if label not in card.labels]:
+        yield f"classes must be labels of the card, but {', '.join(unknown)} is none"
+    if twice := sorted({label for label in named if named.count(label) > 1}):
+        yield f"classes must be disjoint, but {', '.join(twice)} stands twice: what is held out must not be trained on"
 
 
 def _choice_problems(card: TaskCard) -> Iterator[str]:

@@ -139,6 +139,7 @@ def _task(card: TaskCard, origin: str, roles: Mapping[str, list[Example]], dropp
         fingerprint=_fingerprint(card, roles),
         notes=card.notes,
         related=card.related,
+        classes=dict(card.classes),
         overlaps=card.overlaps,
         max_new_tokens=card.max_new_tokens if card.kind == "generation" else 0,
         stop=card.stop if card.kind == "generation" else (),

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 Kind = Literal["classification", "multiple_choice", "generation", "regression", "image_classification"]
 KINDS: tuple[Kind, ...] = ("classification", "multiple_choice", "generation", "regression", "image_classification")
+ClassPart = Literal["train", "validation", "test"]
 ROLES = ("demonstration", "validation", "test")
 
 LETTERS = string.ascii_uppercase
@@ -121,6 +122,8 @@ class Task:
     notes: str = ""
     related: tuple[str, ...] = ()
     """Other tasks that a meta-learner may train on when this one is evaluated."""
+    classes: Mapping[ClassPart, tuple[str, ...]] = field(default_factory=dict)
+    """Classification with many labels: `train`, `validation`, `test` → labels to meta-train on, choose with, hold out; disjoint."""
     overlaps: tuple[str, ...] = ()
     """Tasks whose texts overlap this one's: never train on one and test on the other."""
     max_new_tokens: int = 0

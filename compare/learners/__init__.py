@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from compare.learners import (
     adapt_then_prompt,
+    anil,
     bitfit,
     fine_tune,
+    fomaml,
     ia3,
     in_context,
     linear_probe,
     lora,
     maml,
+    matching_net,
+    meta_sgd,
     metaicl,
     prompt_tuning,
     protonet,
+    reptile,
     zero_shot,
 )
 from compare.learners.types import Family, Tools
@@ -33,7 +38,12 @@ LEARNERS: dict[str, Family] = {
     ),
     "linear-probe": Family(linear_probe.build, linear_probe.GRID, uses_features=True, needs_meta_train=False),
     "protonet": Family(protonet.build, protonet.GRID, uses_features=True, needs_meta_train=False),
+    "matching-net": Family(matching_net.build, matching_net.GRID, uses_features=True, needs_meta_train=False),
     "maml": Family(maml.build, maml.GRID, uses_features=True, needs_meta_train=True),
+    "fomaml": Family(fomaml.build, fomaml.GRID, uses_features=True, needs_meta_train=True),
+    "reptile": Family(reptile.build, reptile.GRID, uses_features=True, needs_meta_train=True),
+    "anil": Family(anil.build, anil.GRID, uses_features=True, needs_meta_train=True),
+    "meta-sgd": Family(meta_sgd.build, meta_sgd.GRID, uses_features=True, needs_meta_train=True),
 }
 """Name → family, in the order in which they are shown."""
 

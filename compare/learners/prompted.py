@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from compare.learners.in_play import builder_in_play
 from compare.learners.types import Tools
 from compare.training import Lesson
 from compare.types import FloatArray, Footprint, Support
@@ -39,9 +41,9 @@ class Asking:
     prefix: tuple[int, ...] = ()
     """Token ids before every prompt."""
 
-    @property
+    @cached_property
     def builder(self) -> PromptBuilder:
-        return self.tools.builders[self.support.task]
+        return builder_in_play(self.tools.builders, self.support)
 
     def candidates(self, query: Query) -> list[Candidate]:
         """The words of the labels in play, in the labels' order."""

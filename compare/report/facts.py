@@ -147,9 +147,15 @@ def _and(names: Sequence[str]) -> str:
     return f"{head} and {names[-1]} are" if head else f"{names[-1]} is"
 
 
+def learnt_from(summary: Json) -> list[str]:
+    """Where learners met labelled rows besides the support: names of tasks, or how many other classes of this one."""
+    classes = summary["budget"].get("classes") or {}
+    return [f"{sum(map(len, classes.values()))} other classes"] if classes else list(summary["budget"]["related_tasks"])
+
+
 def may_not_conclude(summary: Json, n_episodes: int) -> str:
     """The limits of what was done."""
-    used = summary["budget"]["related_tasks"]
+    used = learnt_from(summary)
     told = ""
     if used and {row["learner"] for row in summary["rows"]} - {REFERENCE, "zero-shot"}:
         told = (
@@ -198,13 +204,13 @@ def budget_pairs(summary: Json) -> Pairs:
         return ", ".join(f"{n} (K = {k})" for k, n in found.items())
 
     pairs = (
-        ("Other tasks", ", ".join(budget["related_tasks"]) or "none: every learner uses its first configuration"),
+        ("Learnt from", ", ".join(learnt_from(summary)) or "no other tasks: every learner uses its first configuration"),
         ("Meta-train rows", rows_of(budget["meta_train_rows_per_label"])),
         ("Meta-validation rows", rows_of(budget["meta_validation_rows_per_label"])),
         ("Meta-train episodes", per_k(budget["meta_train_episodes"])),
         ("Meta-validation episodes", per_k(budget["meta_validation_episodes"])),
         ("Search", f"{scaled(budget['search_flops'], 'FLOP')} of playing for each learner and K, and one episode at least"),
-        ("Outer steps (maml)", str(budget["meta_steps"])),
+        ("Outer steps", str(budget["meta_steps"])),
         ("Left out", "; ".join(budget["left_out"])),
         ("Rows with a text of the task", f"{budget['texts_shared_with_the_task']:,} left out of the other tasks"),
     )

@@ -24,6 +24,8 @@ class Page:
     task: str
     model: str
     labels: tuple[str, ...]
+    ways: int
+    """Labels in play in an episode; fewer than there are when episodes draw some of them."""
     split: str
     n_episodes: int
     n_queries: int
@@ -59,11 +61,13 @@ def build_page(directory: Path, name: str) -> Page:
     run: dict[str, Any] = environment["run"]
     episodes = [f"e{i:03d}" for i in range(run["n_episodes"])]
     prefix = facts.prefix_rows(cost)
+    ways = resolved["spec"].get("n_way") or len(run["labels"])  # runs from before have no n_way
     return Page(
         run=name,
         task=run["task"],
         model=run["model"],
         labels=tuple(run["labels"]),
+        ways=ways,
         split=run["split"],
         n_episodes=run["n_episodes"],
         n_queries=run["n_queries"],
@@ -71,7 +75,7 @@ def build_page(directory: Path, name: str) -> Page:
         may_conclude=facts.may_conclude(summary),
         may_not_conclude=facts.may_not_conclude(summary, run["n_episodes"]),
         rows=facts.table_rows(summary, cost),
-        accuracy=figures.accuracy_figures(summary, episodes, 1.0 / len(run["labels"])),
+        accuracy=figures.accuracy_figures(summary, episodes, 1.0 / ways),
         differences=figures.difference_figures(summary, episodes),
         prefix=Table(("In-context", "Alone, per query", "Kept, once per task", "Kept, per query"), prefix) if prefix else None,
         search=Table(SEARCH_HEAD, facts.search_rows(summary, cost)),

@@ -76,9 +76,9 @@ def footnotes(summary: facts.Json, rows: list[facts.Row]) -> list[str]:
         "mean over episodes with its 95 % interval (Student's t); the difference is paired, p after Holm over all contrasts",
         "cost: seconds, below them computed FLOPs; in-context: one reading of the demonstrations is shared by an episode's queries",
     ]
-    used = summary["budget"]["related_tasks"]
+    used = facts.learnt_from(summary)
     if used:
-        lines.append(f"rows of other tasks ({', '.join(used)}) served to choose settings, to scale features and to meta-train")
+        lines.append(f"labelled rows of {', '.join(used)} served to choose settings, to scale features and to meta-train")
     searched = {f"{row['learner']} {len(row['searched'])} x {row['search_episodes']}" for row in summary["rows"] if row["searched"]}
     if searched:
         lines.append(f"search, configurations x meta-validation episodes: {', '.join(sorted(searched))}")

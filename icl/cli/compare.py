@@ -17,10 +17,13 @@ def command(
         str,
         typer.Option(
             help="Comma-separated: zero-shot, in-context, metaicl, fine-tune, lora, ia3, bitfit, prompt-tuning, adapt-then-prompt, "
-            "linear-probe, protonet, maml."
+            "linear-probe, protonet, matching-net, maml, fomaml, reptile, anil, meta-sgd."
         ),
     ] = "zero-shot,in-context,linear-probe,protonet,maml",
     k_shot: Annotated[str, typer.Option("--k-shot", help="Support examples per label, comma-separated: 1,4.")] = "4",
+    n_way: Annotated[
+        int | None, typer.Option("--n-way", help="Classes per episode, of those that the card holds out. [default: all labels]")
+    ] = None,
     episodes: Annotated[int, typer.Option(help="Independent draws of support and queries.")] = 10,
     queries: Annotated[int, typer.Option(help="Queries per episode.")] = 100,
     model: Annotated[str, typer.Option(help="Builtin, local directory, GGUF file or hub id.")] = "builtin:smollm2-135m",
@@ -32,7 +35,7 @@ def command(
     dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     batch_tokens: Annotated[int | None, typer.Option(help="Tokens of one forward pass. [default: by device]")] = None,
-    meta_steps: Annotated[int, typer.Option(help="Outer steps of maml.")] = 300,
+    meta_steps: Annotated[int, typer.Option(help="Outer steps of meta-training.")] = 300,
     data_dir: DataDir = None,
     out: Out = Path("runs"),
     fresh: Fresh = False,
@@ -59,6 +62,7 @@ def command(
         device=device,
         batch_tokens=batch_tokens,
         meta_steps=meta_steps,
+        n_way=n_way,
     )
     with when_interrupted("nothing is kept"), Watcher() as watcher:
         run = compare(spec, out=out, data_dir=data_dir, fresh=fresh, events=watcher)

@@ -73,7 +73,7 @@ def review_task(
         label = labels[i % len(labels)]
         who = "everyone" if i < shared else name
         noun = i if i < shared else draw.randrange(10**9)
-        lines.append(f"{words[label][i % 2]} thing {noun} of {who},{label}")
+        lines.append(f"{words.get(label, [label])[i % min(2, len(words.get(label, [label])))]} thing {noun} of {who},{label}")
     (directory / f"{name}.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     card = {
         "name": name, "kind": "classification", "description": "Made up.", "source": {"type": "files", "path": f"{name}.csv"},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -164,15 +165,15 @@ def test_a_task_without_related_ones_is_compared_without_a_search(spec: Comparis
 
 
 def test_a_failed_episode_counts_as_chance_and_is_shown(spec: ComparisonSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from compare.learners.protonet import ProtoNetPredictor
+    from compare.learners.metric import MetricPredictor
 
     def broken(self: Any, queries: Any) -> Any:
-        if self.support.episode == "e002":
+        if self.learner.name == "protonet" and self.support.episode == "e002":
             raise IclError("it broke </script><script>alert(1)</script>")
         return predict(self, queries)
 
-    predict = ProtoNetPredictor.predict
-    monkeypatch.setattr(ProtoNetPredictor, "predict", broken)
+    predict = MetricPredictor.predict
+    monkeypatch.setattr(MetricPredictor, "predict", broken)
     run = run_comparison(replace(spec, k_shot=(1,)), out=tmp_path)
     row = next(row for row in run.read("summary")["rows"] if row["learner"] == "protonet")
     assert row["failed_episodes"] == 1
@@ -284,3 +285,45 @@ def test_a_task_without_labels_is_refused(library: dict[str, Task]) -> None:
     task = replace(library["films"], kind="generation", labels=())
     with pytest.raises(IclError, match="needs a classification task"):
         compare.prepare.check_kind(task)
+
+
+def many(directory: Path) -> Task:
+    labels = [f"c{i}" for i in range(9)]
+    classes = {"train": labels[:3], "validation": labels[3:5], "test": labels[5:]}
+    return review_task(directory, "many", rows=900, labels=labels, classes=classes)
+
+
+def test_n_way_episodes_draw_held_out_classes(spec: ComparisonSpec, library: dict[str, Task], tmp_path: Path) -> None:
+    library["many"] = many(tmp_path)
+    run_spec = replace(spec, task="many", n_way=2, k_shot=(1, 2), learners=("in-context", "protonet", "anil"))
+    run = run_comparison(run_spec, out=tmp_path / "runs")
+    episodes = [json.loads(line) for line in (run.dir / "episodes.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert all(set(episode["labels"]) <= {"c5", "c6", "c7", "c8"} and len(episode["labels"]) == 2 for episode in episodes)
+    assert len({tuple(episode["labels"]) for episode in episodes}) > 1
+    assert {row["candidate"] for row in table(run) if row["episode"] == "e000"} == set(episodes[0]["labels"])
+    summary = run.read("summary")
+    assert summary["budget"]["classes"] == {"train": ["c0", "c1", "c2"], "validation": ["c3", "c4"]}
+    assert {len(row["searched"]) for row in summary["rows"] if row["learner"] != "in-context"} == {4}
+    assert [row["failed_episodes"] for row in run.to_json()["rows"]] == [0] * 6
+    page = (run.dir / "report.html").read_text(encoding="utf-8")
+    assert "--n-way 2" in page
+    assert "5 other classes" in page
+    assert "Guessing gets 50.0 %" in page
+    prepared = compare.prepare.prepare(run_spec, None)
+    library["many"] = replace(library["many"], classes={**library["many"].classes, "train": ("c0", "c1")})
+    assert compare.prepare.prepare(run_spec, None).resolved.hash() != prepared.resolved.hash(), "what it learns from names the run, too"
+
+
+N_WAY_MISTAKES = {
+    "no classes": ("films", 2, "add 'classes: {train: [LABEL, …]"),
+    "too many ways": ("many", 4, "needs 4 classes for meta-train, but the card of 'many' has 3"),
+}
+
+
+@pytest.mark.parametrize("mistake", N_WAY_MISTAKES)
+def test_n_way_mistakes(mistake: str, spec: ComparisonSpec, library: dict[str, Task], tmp_path: Path) -> None:
+    library["many"] = many(tmp_path)
+    task, ways, message = N_WAY_MISTAKES[mistake]
+    with pytest.raises(IclError, match=re.escape(message)):
+        run_comparison(replace(spec, task=task, n_way=ways, k_shot=(1,), learners=("maml",)), out=tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()

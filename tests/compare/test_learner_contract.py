@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from arena import LABELS, plain_episode, plain_tools, review_task
+from arena import LABELS, WIDTH, Planes, plain_episode, plain_tools, review_task
 
 from compare.features import FeatureStore
 from compare.learners import LEARNERS, Tools, get_family
+from compare.learners.in_play import builder_in_play
 from compare.meta_tasks import Pools
 from compare.play import play
 from compare.types import Learner, LearningEpisode, Support
@@ -189,6 +190,17 @@ def test_in_context_scores_sum_the_words_of_a_label(arena: Any) -> None:
         np.testing.assert_allclose(scores[i], sums - np.logaddexp(*sums), atol=1e-4)
 
 
+def test_a_prompt_lists_only_the_labels_in_play(tmp_path: Path) -> None:
+    task = review_task(tmp_path, "three", labels=("negative", "neutral", "positive"))
+    builders = {"three": PromptBuilder(load_template("classify-instruct"), task)}
+    support = Support("e", "three", ("negative", "positive"), tuple(task.splits["demonstration"][:1]))
+    few, query = builder_in_play(builders, support), task.splits["test"][0].query()
+    prompt = few.prompts([], query, few.verbalizer.candidates(query)[:1])[0].text
+    assert "negative" in prompt
+    assert "neutral" not in prompt
+    assert builder_in_play(builders, replace(support, labels=task.labels)) is builders["three"]
+
+
 @pytest.mark.parametrize("name", [name for name, family in LEARNERS.items() if family.uses_features])
 def test_learners_on_features_learn(name: str) -> None:
     family = LEARNERS[name]
@@ -200,7 +212,7 @@ def test_learners_on_features_learn(name: str) -> None:
         assert all(p.predict_flops > 0 and p.adapt_flops > 0 for p in played)
 
 
-@pytest.mark.parametrize("name", ["linear-probe", "protonet"])
+@pytest.mark.parametrize("name", [name for name, family in LEARNERS.items() if family.uses_features and not family.needs_meta_train])
 def test_without_other_tasks_they_standardise_by_the_support(name: str) -> None:
     family = LEARNERS[name]
     learner = family.build(plain_tools(), family.grid[0]).meta_train([], np.random.default_rng(0))
@@ -209,8 +221,6 @@ def test_without_other_tasks_they_standardise_by_the_support(name: str) -> None:
 
 def test_maml_uses_what_the_other_tasks_taught() -> None:
     """One example per label and a weak signal: the meta-learnt start knows the direction that the support cannot show."""
-    from arena import Planes
-
     tools = plain_tools(Planes(gap=1.5), meta_steps=60)
     accuracy = {}
     for name in ("maml", "protonet"):
@@ -220,15 +230,72 @@ def test_maml_uses_what_the_other_tasks_taught() -> None:
     assert accuracy["maml"] > accuracy["protonet"] + 0.05
 
 
+class Crowded:
+    """Features of which one dimension tells the label, among others that do not."""
+
+    def vectors(self, task: str, queries: Any) -> Any:
+        rows = []
+        for query in queries:
+            label, number = query.id.rsplit("-", 1)
+            row = np.random.default_rng([LABELS.index(label), int(number)]).normal(size=WIDTH)
+            row[0] = (0.8 if label == "positive" else -0.8) + 0.1 * row[0]
+            rows.append(row)
+        return np.array(rows, dtype=np.float32)
+
+
+@pytest.mark.parametrize("name", ["protonet", "matching-net"])
+def test_a_meta_trained_map_finds_what_tells_classes_apart(name: str) -> None:
+    family = LEARNERS[name]
+    accuracy = {}
+    for settings in (family.grid[0], replace(family.grid[0], trained=True)):
+        tools = plain_tools(Crowded(), meta_steps=150)
+        learner = family.build(tools, settings).meta_train([plain_episode(i, k=1) for i in range(1, 25)], np.random.default_rng(0))
+        accuracy[settings.trained] = np.mean([play(learner, plain_episode(i, k=1), 0).accuracy for i in range(50, 70)])
+    assert accuracy[True] > accuracy[False] + 0.1
+
+
+def test_matching_networks_answer_with_the_labels_that_attention_falls_on() -> None:
+    settings = replace(LEARNERS["matching-net"].grid[0], scale=3.0)
+    episode = plain_episode(1, k=3)
+    learner: Any = LEARNERS["matching-net"].build(plain_tools(), settings)
+    scores = scores_of(learner, episode.support, episode.queries)
+    rows, asked = (Planes().vectors("toy", queries).astype(float) for queries in (episode.support.queries, episode.queries))
+    rows, asked = rows - (mean := rows.mean(axis=0)), asked - mean
+    cosine = (asked @ rows.T) / np.linalg.norm(asked, axis=1)[:, None] / np.linalg.norm(rows, axis=1)
+    attention = np.exp(3 * cosine) / np.exp(3 * cosine).sum(axis=1, keepdims=True)
+    expected = np.stack([attention[:, episode.support.targets == j].sum(axis=1) for j in (0, 1)], axis=1)
+    np.testing.assert_allclose(np.exp(scores), expected, atol=1e-6)
+
+
+def test_class_numbers_without_a_meaning_are_permuted_in_meta_training() -> None:
+    from compare.learners.tensors import arbitrary_labels, meta_batches, task_tensors
+    from compare.standardise import fit
+
+    episodes = [plain_episode(i) for i in range(4)]
+    other = [replace(e, support=replace(e.support, labels=("positive", "negative"))) for e in episodes]
+    assert arbitrary_labels(episodes) == 0
+    assert arbitrary_labels([*episodes, *other]) == 2
+    standardiser = fit(Planes(), episodes)
+    assert standardiser is not None
+    data = task_tensors(Planes(), standardiser, episodes)
+    seen = set()
+    for tasks in meta_batches(data, 20, 2, np.random.default_rng(0)):
+        first = tasks.support_y[:, 0]
+        assert ((tasks.query_y == first[:, None]).sum(dim=1) == 10).all()
+        assert (tasks.query_y[:, 0] == first).all(), "support and queries are renamed alike"
+        seen.add(tuple(first.tolist()))
+    assert len(seen) > 5
+
+
 def test_maml_asks_for_other_tasks_and_reports_divergence() -> None:
     from compare.learners import maml
 
-    untrained = maml.build(plain_tools(), maml.GRID[0])
+    untrained: Any = maml.build(plain_tools(), maml.GRID[0])
     with pytest.raises(IclError, match="name tasks under 'related'"):
         untrained.meta_train([], np.random.default_rng(0))
     assert "must be meta-trained" in play(untrained, plain_episode(1), 0).reason
     learner = untrained.meta_train([plain_episode(i) for i in range(2, 5)], np.random.default_rng(0))
-    wild = replace(learner, params={name: value * np.nan for name, value in (learner.params or {}).items()})
+    wild = replace(learner, meta={name: value * np.nan for name, value in (learner.meta or {}).items()})
     assert "diverged in episode e1" in play(wild, plain_episode(1), 0).reason
 
 

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 from arena import LABELS, review_task
 
+from compare.class_pools import ClassPools
 from compare.meta_tasks import QUERIES_PER_LABEL, VALIDATION_EPISODES, MetaTasks, Pools, load_related, require_related
 from tasks import IclError
+from tasks.classes import class_task
 from tasks.types import Task
 
 
@@ -86,3 +88,27 @@ def test_tasks_too_small_for_k_take_no_part(tmp_path: Path) -> None:
     films, small = review_task(tmp_path, "films"), review_task(tmp_path, "small", rows=60)
     pools = Pools(films, [small], k_max=8, seed=0)
     assert pools.episodes(8).train == ()
+
+
+def many(directory: Path) -> Task:
+    labels = [f"c{i}" for i in range(9)]
+    return review_task(
+        directory, "many", rows=900, labels=labels, classes={"train": labels[:4], "validation": labels[4:6], "test": labels[6:]}
+    )
+
+
+def test_episodes_of_classes_never_show_a_class_that_is_held_out(tmp_path: Path) -> None:
+    task = many(tmp_path)
+    parts = {part: class_task(task, part) for part in ("train", "validation")}
+    episodes = ClassPools(parts, n_way=2, k_max=3, seed=0).episodes(3)
+    assert len(episodes.validation) == VALIDATION_EPISODES
+    for part, role in ((episodes.train, "train"), (episodes.validation, "validation")):
+        for episode in part:
+            assert set(episode.support.labels) <= set(task.classes[role])
+            assert len(episode.support.labels) == 2
+            support, queries = [e.id for e in episode.support.examples], [q.id for q in episode.queries]
+            assert not set(support) & set(queries)
+            assert episode.support.targets.tolist() == [0] * 3 + [1] * 3
+            assert episode.targets.tolist() == [0] * QUERIES_PER_LABEL + [1] * QUERIES_PER_LABEL
+    assert len({episode.support.labels for episode in episodes.train}) == 12, "every ordered pair of four classes is drawn"
+    assert ClassPools(parts, n_way=3, k_max=3, seed=0).episodes(3).validation == (), "two classes make no three ways"
