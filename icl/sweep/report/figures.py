@@ -17,6 +17,8 @@ MOST_SERIES = 5
 """Lines of a chart: the theme has so many colours."""
 MOST_SIDE = 16
 """Values of a field along a side of a heat map."""
+ACROSS = 4
+"""Values of a field that leave a cell wide enough for its number."""
 MOST_HEAT_MAPS = 10
 
 
@@ -71,8 +73,8 @@ def heat_maps(of: Analysis, id: str, title: str) -> list[Figure]:
 
 def _heat(id: str, pair: tuple[str, str], found: Sequence[Marginal], of: Analysis, title: str, limits: tuple[float, float]) -> Figure:
     fields = of.group.fields
-    # Long names stand better along the side, where they need not be turned.
-    y, x = sorted(pair, key=lambda name: max(len(word(name, value)) for value in fields[name]), reverse=True)
+    # Many values stand better along the side, where cells keep their width; so do long names, which need not be turned there.
+    y, x = sorted(pair, key=lambda name: (len(fields[name]) > ACROSS, max(len(word(name, v)) for v in fields[name])), reverse=True)
     xs, ys = ([word(name, value) for value in fields[name]] for name in (x, y))
     cells = []
     for m in found:
