@@ -48,7 +48,7 @@ imports: $(VENV)/.installed-dev
 	@echo "import contracts: import-linter" && $(BIN)/lint-imports
 
 tests: $(VENV)/.installed-dev
-	@echo "tests: pytest" && $(BIN)/python -m pytest
+	@echo "tests: pytest, two at a time" && OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
 test: lint types imports tests
 check: test
