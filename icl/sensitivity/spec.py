@@ -49,7 +49,7 @@ class SensitivitySpec:
         if self.budget < 0:
             raise IclError(f"budget >= 0 must hold (0: no search of formats), but got {self.budget}")
         if run.shots < 1:
-            raise IclError("shots >= 1 must hold, since without demonstrations there is no draw to vary, but got 0")
+            raise IclError(f"shots >= 1 must hold, since without demonstrations there is no draw to vary, but got {run.shots}")
         if self.orders > math.factorial(min(run.shots, 10)):
             raise IclError(f"{run.shots} shots have {math.factorial(run.shots)} orders, but --orders {self.orders} were asked for")
         for name, plain in PLAIN.items():
