@@ -34,7 +34,7 @@ def command(
     calibration: Annotated[
         str,
         typer.Option(
-            help="Comma-separated: none, contextual, domain-context, batch, batch-log, pmi. [default: none and batch where it applies]"
+            help="Comma-separated names of calibrations, as 'icl evaluate' has them. [default: none and batch where it applies]"
         ),
     ] = "",
     normalise: Annotated[str, typer.Option(help="Candidates' log-probabilities by length: none (sums), token or byte.")] = "none",
