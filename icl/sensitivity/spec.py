@@ -17,6 +17,9 @@ PROTOCOL = 1
 SELECTORS = ("random", "balanced")
 """Those that draw: the others choose, and choose the same every time."""
 
+MOST_DRAWS = 1_000
+"""Every draw meets every wording; more would take days, and all are drawn before the work is told."""
+
 PLAIN = {"order": "given", "labels": "true", "overflow": "error", "chat": False}
 """What an evaluation can do otherwise, and a report that varies prompts itself cannot."""
 
@@ -43,6 +46,8 @@ class SensitivitySpec:
         run = self.run
         if self.draws < 2:
             raise IclError(f"draws >= 2 must hold, since one draw cannot vary, but got {self.draws}")
+        if self.draws > MOST_DRAWS:
+            raise IclError(f"draws <= {MOST_DRAWS:,} must hold, but got {self.draws}; ask for fewer")
         for name in ("orders", "formats"):
             if getattr(self, name) < 1:
                 raise IclError(f"{name} >= 1 must hold, but got {getattr(self, name)}")
