@@ -125,11 +125,15 @@ class Session:
         asked = queries[section.start : section.stop]
         return list(self.planner.items(episode, self._choosers[pool], support, asked, first=section.number == 0, every=queries))
 
+    @property
+    def near(self) -> list[Needs]:
+        """What queries and anchors are compared by."""
+        return [of for of in needs_of(self.prepared) if PART_OF[of] == "anchor"]
+
     def score(self, section: Section, items: Sequence[Item], progress: Progress) -> tuple[dict[str, Rows], dict[str, Any]]:
         """The rows of a section's tables, and what it cost. Raises IclError for a score that is not a finite number."""
         episode = self.prepared.episodes[section.episode].id
-        near = [of for of in needs_of(self.prepared) if PART_OF[of] == "anchor"]
-        tables = score_section(episode, items, self.prepared.task, self.engine, progress, near)
+        tables = score_section(episode, items, self.prepared.task, self.engine, progress, self.near)
         return tables, self._cost()
 
     def _cost(self) -> dict[str, Any]:

@@ -47,7 +47,7 @@ def parse(path: Path, text: str, what: str = CARD) -> tuple[yaml.MappingNode, di
         loader = _Loader(text)
         root = loader.get_single_node()
         if not isinstance(root, yaml.MappingNode):
-            raise _Refused(1, "a task card must be a mapping of keys to values (name: ..., kind: ...)")
+            raise _Refused(1, "a task card must be a mapping of keys to values, as in 'name: mine'")
         _check_repeats(root)
         for key, value in root.value:
             _check_scalars(loader, key.value, value)

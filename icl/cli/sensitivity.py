@@ -33,9 +33,7 @@ def command(
     pool: Annotated[int | None, typer.Option(help="Rows of the demonstration split to draw from. [default: all]")] = None,
     calibration: Annotated[
         str,
-        typer.Option(
-            help="Comma-separated: none, contextual, domain-context, batch, batch-log, pmi. [default: none and batch where it applies]"
-        ),
+        typer.Option(help="Comma-separated names of calibrations, as 'icl evaluate' has them. [default: none and batch where it applies]"),
     ] = "",
     normalise: Annotated[str, typer.Option(help="Candidates' log-probabilities by length: none (sums), token or byte.")] = "none",
     queries: Annotated[str, typer.Option(help="Queries, the same for every prompt, or 'all'.")] = "50",

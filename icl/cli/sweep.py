@@ -15,7 +15,7 @@ def command(
     file: Annotated[Path | None, typer.Argument(help="A sweep file (.yaml); --example prints one to start from.")] = None,
     example: Annotated[bool, typer.Option("--example", help="Print a sweep file to start from.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the cells and how much work they are; compute nothing.")] = False,
-    jobs: Annotated[int, typer.Option(help="Processes that make runs side by side, each with a model of its own.")] = 1,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes that make runs side by side, each with a model of its own.")] = 1,
     data_dir: DataDir = None,
     out: Out = Path("runs"),
     json: Json = False,

@@ -68,9 +68,9 @@ class Player:
         chooser: Chooser = Given(context.places)
         with self.session.clock.phase("plan"):
             items = list(planner.items(base.episodes[0], chooser, base.pairs[0][0], queries))
-        tables = score_section(name, items, base.task, self.session.engine, progress)
-        rows = tables["predictions"]
-        (scores,) = episode_scores(rows, tables["content_free"], labels, self.prepared.spec.run.normalise)
+        tables = score_section(name, items, base.task, self.session.engine, progress, self.session.near)
+        rows, near = tables["predictions"], tables.get("neighbours")
+        (scores,) = episode_scores(rows, tables["content_free"], labels, self.prepared.spec.run.normalise, near)
         return scores, rows
 
     def check(self) -> None:

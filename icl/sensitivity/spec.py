@@ -17,6 +17,9 @@ PROTOCOL = 1
 SELECTORS = ("random", "balanced")
 """Those that draw: the others choose, and choose the same every time."""
 
+MOST_DRAWS = 1_000
+"""Every draw meets every wording; more would take days, and all are drawn before the work is told."""
+
 PLAIN = {"order": "given", "labels": "true", "overflow": "error", "chat": False}
 """What an evaluation can do otherwise, and a report that varies prompts itself cannot."""
 
@@ -43,13 +46,15 @@ class SensitivitySpec:
         run = self.run
         if self.draws < 2:
             raise IclError(f"draws >= 2 must hold, since one draw cannot vary, but got {self.draws}")
+        if self.draws > MOST_DRAWS:
+            raise IclError(f"draws <= {MOST_DRAWS:,} must hold, but got {self.draws}; ask for fewer")
         for name in ("orders", "formats"):
             if getattr(self, name) < 1:
                 raise IclError(f"{name} >= 1 must hold, but got {getattr(self, name)}")
         if self.budget < 0:
             raise IclError(f"budget >= 0 must hold (0: no search of formats), but got {self.budget}")
         if run.shots < 1:
-            raise IclError("shots >= 1 must hold, since without demonstrations there is no draw to vary, but got 0")
+            raise IclError(f"shots >= 1 must hold, since without demonstrations there is no draw to vary, but got {run.shots}")
         if self.orders > math.factorial(min(run.shots, 10)):
             raise IclError(f"{run.shots} shots have {math.factorial(run.shots)} orders, but --orders {self.orders} were asked for")
         for name, plain in PLAIN.items():

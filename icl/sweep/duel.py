@@ -41,7 +41,8 @@ def _correct(row: Row, seed: int, episode: str) -> dict[str, bool]:
     """Query → whether it is answered correctly in that draw."""
     run = row.runs[row.seeds.index(seed)]
     spec = run.resolved.spec
-    predictions, free = ([r for r in run.table(name) if r["episode"] == episode] for name in ("predictions", "content_free"))
-    (scores,) = episode_scores(predictions, free, run.facts["labels"], spec.normalise)
+    tables = ("predictions", "content_free", "neighbours")
+    predictions, free, near = ([r for r in run.table(name) if r["episode"] == episode] for name in tables)
+    (scores,) = episode_scores(predictions, free, run.facts["labels"], spec.normalise, near)
     answered = outcome(scores, row.spec.calibration[0])
     return dict(zip(answered.query_ids, (bool(value) for value in answered.correct), strict=True))

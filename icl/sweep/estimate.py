@@ -15,6 +15,7 @@ from typing import Any, cast
 import numpy as np
 
 from icl.ablation import written_as
+from icl.anchors import ANCHORS, LEAST_PER_LABEL
 from icl.calibration import get_calibrator
 from icl.models import load_tokenizer
 from icl.ordering import make_order
@@ -23,6 +24,7 @@ from icl.prepare import Prepared
 from icl.report.facts import scaled, seconds
 from icl.runs import list_runs
 from icl.selection import Means, make_selector
+from icl.session import PART_OF
 from icl.shared import Shared
 from icl.sweep.plan import Plan
 from prompts import PromptBuilder
@@ -33,7 +35,7 @@ SAMPLE = 20
 RECENT = 50
 """Newest runs that are asked for a speed."""
 FREE = {"content_free": len(CONTENT_FREE), "domain": DOMAIN_TEXTS, "premise": 1}
-"""Inputs without a query that a calibration asks under each context."""
+"""Part → inputs without a query that are asked under each context; anchors come from the pool and are counted apart."""
 
 
 @dataclass(frozen=True)
@@ -99,15 +101,29 @@ def _work(prepared: Prepared, shared: Shared) -> tuple[tuple[str, str, str], int
     of = shared.once(key, lambda: _lengths(prepared, shared))
     means = Means(cast(Any, None), cast(Any, None))  # only asked whether every query has a context of its own
     per_query = make_selector(spec.selector, means).per_query or make_order(spec.order, means).per_query
-    free = sum(FREE.get(name, 0) for name in {get_calibrator(name).needs for name in spec.calibration})
+    parts = {PART_OF[needs] for name in spec.calibration if (needs := get_calibrator(name).needs)}
     prompts, tokens = 0, 0.0
-    for _, queries in prepared.pairs:
-        candidates = len(prepared.labels) or max(1, len(queries[0].choices))
+    for support, queries in prepared.pairs:
+        candidates, anchors = len(prepared.labels) or max(1, len(queries[0].choices)), _anchors(prepared, support)
         contexts = len(queries) if per_query else 1
+        context = contexts * (of.instruction + spec.shots * of.demonstration)
+        free = sum(FREE.get(part, 0) for part in parts) + ("estimation" in parts) * anchors
         items = len(queries) + free * contexts
         prompts += items * candidates
-        tokens += contexts * (of.instruction + spec.shots * of.demonstration) + items * (of.query + candidates * of.answer)
+        tokens += context + items * (of.query + candidates * of.answer)
+        if "anchor" in parts:  # read up to the answer, and the queries with them
+            read = len(queries) + anchors * contexts
+            prompts += read
+            tokens += read * of.query
+        if "channel" in parts:  # the context turned round, and every input after every label
+            prompts += len(queries) * candidates
+            tokens += context + len(queries) * candidates * (of.query + of.answer)
     return (prepared.source.fingerprint, spec.dtype, spec.device), prompts, tokens
+
+
+def _anchors(prepared: Prepared, support: Sequence[Any]) -> int:
+    """Examples of the pool that are asked under a context, at most."""
+    return min(len(support) - prepared.resolved.spec.shots, max(ANCHORS, LEAST_PER_LABEL * len(prepared.labels)))
 
 
 def _lengths(prepared: Prepared, shared: Shared) -> Lengths:

@@ -90,6 +90,8 @@ def read_sweep(path: Path) -> Sweep:
     except _Wrong as error:
         raise _at(path, root, error.place, str(error)) from None
     different = tuple(dict.fromkeys(cells))
+    if not different:
+        raise _at(path, root, ("exclude",), "exclude must leave a cell, but it leaves none")
     return Sweep(file.name or _name_of(path), file.metric, different, len(cells) - len(different), text)
 
 

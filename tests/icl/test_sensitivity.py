@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from icl import RunSpec, evaluate
+from icl.calibration import CALIBRATORS
 from icl.cli.main import main
 from icl.events import Quiet
 from icl.metrics import Outcome
@@ -97,6 +98,20 @@ def test_a_cell_is_what_evaluate_scores(spec: SensitivitySpec, tmp_path: Path) -
     assert run.read("summary")["formats"] is None
 
 
+def test_every_calibration_of_labels_can_be_asked_for(spec: SensitivitySpec, tmp_path: Path) -> None:
+    names = tuple(name for name in CALIBRATORS if name not in ("batch", "batch-log"))
+    few = replace(
+        spec, run=replace(spec.run, calibration=names), templates=("sentiment-plain",), orders=1, formats=1, words=("own",), budget=0
+    )
+    run = sensitivity(few, out=tmp_path)
+    assert list(run.read("summary")["calibrations"]) == list(names)
+    cells = pq.read_table(run.dir / "cells.parquet").to_pylist()
+    once = evaluate(replace(few.run, template="sentiment-plain"), out=tmp_path)
+    for name in names:
+        (first,) = (row["accuracy"] for row in cells if row["calibration"] == name and row["draw"] == 0)
+        assert once.summary["metrics"][name]["accuracy"]["mean"] == pytest.approx(first)
+
+
 def test_a_killed_run_goes_on_from_what_the_store_kept(spec: SensitivitySpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     score, calls = playing.score_section, []
 
@@ -119,6 +134,7 @@ def test_a_killed_run_goes_on_from_what_the_store_kept(spec: SensitivitySpec, tm
     ("options", "message"),
     [
         (["--draws", "1"], "draws >= 2 must hold"),
+        (["--draws", "99999999999999999999"], "draws <= 1,000 must hold"),
         (["--shots", "0"], "shots >= 1 must hold"),
         (["--orders", "3", "--shots", "2"], "2 shots have 2 orders, but --orders 3"),
         (["--templates", "sentiment-plane"], "unknown template 'sentiment-plane': did you mean sentiment-plain"),

@@ -11,9 +11,12 @@ import pytest
 
 import icl.session
 from icl import RunSpec, evaluate
+from icl.calibration import CALIBRATORS
 from icl.events import Quiet
 from icl.shared import Shared
 from icl.sweep.analysis import Analysis
+from icl.sweep.duel import duel
+from icl.sweep.estimate import Estimate, estimate
 from icl.sweep.file import Sweep, read_sweep
 from icl.sweep.jobs import _Worker
 from icl.sweep.plan import COMPARED, make_plan
@@ -124,6 +127,33 @@ def test_the_best_is_held_against_the_worst_in_one_draw_only(base: str, tmp_path
     best, worst = of.group.rows[0], of.group.rows[-1]
     assert of.duel.queries == 8
     assert of.duel.only_best - of.duel.only_worst == pytest.approx(8 * (best.values[0] - worst.values[0]))
+
+
+def test_every_calibration_can_be_best_or_worst(base: str, tmp_path: Path) -> None:
+    names = ", ".join(CALIBRATORS)
+    results, (of,) = sweep(read(tmp_path, base + f"shots: 2\ngrid: {{calibration: [{names}]}}"), out=tmp_path)
+    assert not results.failed
+    for row in of.group.rows:
+        assert duel(replace(of.group, rows=(row, row)), 1) is not None
+
+
+def test_the_work_of_every_calibration_is_told_before(base: str, tmp_path: Path) -> None:
+    def work(calibration: str) -> Estimate:
+        shared = Shared()
+        plan = plan_sweep(read(tmp_path, base + f"shots: 2\npool: 12\ncalibration: {calibration}"), out=tmp_path, shared=shared)
+        return estimate(plan, tmp_path, shared)
+
+    plain = work("none")
+    more = {name: work(name).prompts - plain.prompts for name in ("channel", "prototypical", "knn-prompting", "hidden", "pmi")}
+    draws, queries, anchors, labels = 3, 8, 12 - 2, 2
+    assert more == {
+        "channel": draws * queries * labels,
+        "prototypical": draws * anchors * labels,
+        "knn-prompting": draws * (queries + anchors),
+        "hidden": draws * (queries + anchors),
+        "pmi": draws * labels,
+    }
+    assert work("knn-prompting").tokens > plain.tokens
 
 
 class KilledAfter(Quiet):

@@ -65,6 +65,7 @@ MISTAKES = {
     "task: t\ngrid: {shots: []}": "s.yaml:2: shots: a list of values must not be empty",
     "task: t\ngrid: {shots: [1, 1]}": "s.yaml:2: shots: the value 1 stands twice",
     "task: t\ngrid: {shots: [1]}\nexclude: [{shots: 2}]": "s.yaml:3: exclude must fit a cell of the grid, but shots 2 fits none",
+    "task: t\ngrid: {shots: [1]}\nexclude: [{shots: 1}]": "s.yaml:3: exclude must leave a cell, but it leaves none",
     "shots: 4": "every cell needs a task, but none is named",
     "task: t\npool: 2\ngrid: {shots: [1, 4]}": "cell task t, pool 2, shots 4: shots <= pool must hold",
     "task: t\ncells: [{labels: tru}]": "unknown labels 'tru': did you mean true?",
