@@ -16,7 +16,7 @@ from icl.runs import Run
 from icl.runs.settings import differences
 from icl.spec import ResolvedSpec
 
-CORRECTED = ("batch", "contextual", "domain-context", "batch-log")
+CORRECTED = ("batch", "contextual", "domain-context", "batch-log", "pmi", "channel", "prototypical", "knn-prompting", "hidden")
 """Which calibration stands for a run in a list: the first of these that it has, never the one that came out best on the test split."""
 
 

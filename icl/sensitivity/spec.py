@@ -64,6 +64,11 @@ class SensitivitySpec:
             raise unknown_name("selector that draws", run.selector, SELECTORS)
         if run.queries is not None and run.queries < 4:
             raise IclError(f"queries >= 4 must hold, but got {run.queries}")
+        if "channel" in run.calibration and (self.formats > 1 or self.budget):
+            raise IclError(
+                "calibration 'channel' turns prompts round, which not every rewritten format allows; use --formats 1 --budget 0, "
+                "or leave it out"
+            )
         for name in ("templates", "words"):
             values = getattr(self, name)
             if len(set(values)) != len(values):

@@ -135,6 +135,7 @@ def test_a_killed_run_goes_on_from_what_the_store_kept(spec: SensitivitySpec, tm
     [
         (["--draws", "1"], "draws >= 2 must hold"),
         (["--draws", "99999999999999999999"], "draws <= 1,000 must hold"),
+        (["--calibration", "channel"], "use --formats 1 --budget 0"),
         (["--shots", "0"], "shots >= 1 must hold"),
         (["--orders", "3", "--shots", "2"], "2 shots have 2 orders, but --orders 3"),
         (["--templates", "sentiment-plane"], "unknown template 'sentiment-plane': did you mean sentiment-plain"),
