@@ -11,7 +11,7 @@ reverse pass through an inner step costs about twice the step, so second-order m
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -28,6 +28,8 @@ from compare.types import FloatArray, Footprint, LearningEpisode, Support
 from tasks import IclError, Query
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from compare.meta_gradient import Params, TaskBatch
 
 INNER_STEPS = 5
@@ -96,6 +98,15 @@ class HeadLearner:
             state = step(state, self.method.arrange(self.inner, tasks, rng))
         kept = {name: value.detach().numpy() for name, value in state.params.items()}
         return replace(self, standardiser=standardiser, meta=kept, meta_flops=self._meta_flops(network, data))
+
+    def learnt(self) -> dict[str, Tensor]:
+        """See Learns."""
+        return standardise.to_tensors(self.standardiser, self.meta)
+
+    def with_learnt(self, learnt: Mapping[str, Tensor], meta_flops: int) -> HeadLearner:
+        """See Learns."""
+        standardiser, meta = standardise.from_tensors(learnt)
+        return replace(self, standardiser=standardiser, meta=meta, meta_flops=meta_flops)
 
     def adapt(self, support: Support, rng: np.random.Generator) -> HeadPredictor:
         """The inner loop from what was meta-learnt; `rng` is not used. Raises IclError when it diverges or was never meta-trained."""

@@ -10,7 +10,7 @@ FLOPs: 4 · n · width · RANK for the map of n rows, 3 · width · compared · 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -98,6 +98,15 @@ class MetricLearner:
         flops = self.tools.meta_steps * min(META_BATCH, data.tasks) * of_task
         kept = {name: value.detach().numpy() for name, value in state.params.items()}
         return replace(self, standardiser=standardiser, map=kept, meta_flops=flops)
+
+    def learnt(self) -> dict[str, Tensor]:
+        """See Learns."""
+        return standardise.to_tensors(self.standardiser, self.map)
+
+    def with_learnt(self, learnt: Mapping[str, Tensor], meta_flops: int) -> MetricLearner:
+        """See Learns."""
+        standardiser, map = standardise.from_tensors(learnt)
+        return replace(self, standardiser=standardiser, map=map, meta_flops=meta_flops)
 
     def adapt(self, support: Support, rng: np.random.Generator) -> MetricPredictor:
         """Embeds the support; `rng` is not used."""

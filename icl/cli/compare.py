@@ -64,7 +64,7 @@ def command(
         meta_steps=meta_steps,
         n_way=n_way,
     )
-    with when_interrupted("nothing is kept"), Watcher() as watcher:
+    with when_interrupted("nothing was finished yet"), Watcher() as watcher:
         run = compare(spec, out=out, data_dir=data_dir, fresh=fresh, events=watcher)
     if json:
         print_json(run.to_json())
