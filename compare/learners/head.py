@@ -21,6 +21,7 @@ from compare import standardise
 from compare.backbones import BACKBONES
 from compare.learners.tensors import META_BATCH, arbitrary_labels, meta_batches, task_tensors
 from compare.learners.types import Tools
+from compare.memory import Chunks
 from compare.meta_method import Inner, Method
 from compare.outer import meta_step
 from compare.standardise import Standardiser
@@ -93,7 +94,12 @@ class HeadLearner:
         network = self.inner.backbone.initial(data.support_x.shape[-1], labels, rng, torch.float64)
         optimiser = self.method.optimiser(self.settings.outer_lr, self.tools.meta_steps)
         state = optimiser.start(self.method.begin(self.inner, network))
-        step = meta_step(lambda meta, tasks: self.method.direction(self.inner, meta, tasks), optimiser)
+        chunks = Chunks(META_BATCH, f"{self.name} in meta-training")
+
+        def direction(meta: Params, tasks: TaskBatch) -> Params:
+            return chunks(lambda size: self.method.direction(replace(self.inner, chunk_size=size), meta, tasks))
+
+        step = meta_step(direction, optimiser)
         for tasks in meta_batches(data, self.tools.meta_steps, arbitrary_labels(episodes), rng):
             state = step(state, self.method.arrange(self.inner, tasks, rng))
         kept = {name: value.detach().numpy() for name, value in state.params.items()}

@@ -20,6 +20,7 @@ import numpy as np
 from compare import standardise
 from compare.learners.tensors import META_BATCH, meta_batches, task_tensors
 from compare.learners.types import Tools
+from compare.memory import Chunks
 from compare.meta_gradient import Objective, meta_gradient
 from compare.outer import Adam, meta_step
 from compare.standardise import Standardiser
@@ -89,7 +90,8 @@ class MetricLearner:
         start = {"A": torch.from_numpy(random), "B": torch.zeros(width, RANK, dtype=torch.float64)}
         adapt, objective = partial(self._remember, labels=labels), Objective(self._logits)
         optimiser = Adam(OUTER_LR)
-        step = meta_step(lambda meta, tasks: meta_gradient(meta, tasks, adapt, objective), optimiser)
+        chunks = Chunks(META_BATCH, f"{self.name} in meta-training")
+        step = meta_step(lambda meta, tasks: chunks(lambda size: meta_gradient(meta, tasks, adapt, objective, size)), optimiser)
         state = optimiser.start(start)
         for tasks in meta_batches(data, self.tools.meta_steps, 0, rng):  # classes are compared, never named: nothing to permute
             state = step(state, tasks)
