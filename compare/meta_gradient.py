@@ -111,23 +111,37 @@ def meta_gradient(meta: Params, tasks: TaskBatch, adapt: Adapt, objective: Objec
     """
     from torch.func import grad
 
+    def of_chunk(chunk: TaskBatch) -> Params:
+        gradient: Params = grad(outer_loss)(meta, chunk, adapt, objective)
+        return gradient
+
+    return _mean_over_chunks(tasks, of_chunk, chunk_size)
+
+
+def _mean_over_chunks(tasks: TaskBatch, of_chunk: Callable[[TaskBatch], Params], chunk_size: int | None) -> Params:
+    """`of_chunk`: the mean over its tasks."""
     size = chunk_size or tasks.tasks
     total: Params = {}
     for start in range(0, tasks.tasks, size):
         chunk = tasks.take(slice(start, start + size))
         share = chunk.tasks / tasks.tasks
-        gradient: Params = grad(outer_loss)(meta, chunk, adapt, objective)
-        total = {name: share * value + (total[name] if total else 0.0) for name, value in gradient.items()}
+        total = {name: share * value + (total[name] if total else 0.0) for name, value in of_chunk(chunk).items()}
     return total
 
 
-def displacement(meta: Params, tasks: TaskBatch, adapt: Adapt) -> Params:
-    """Mean over tasks of θ − θ'_i: how far adapting to the support moves, backwards, so that it stands where a gradient would."""
+def displacement(meta: Params, tasks: TaskBatch, adapt: Adapt, chunk_size: int | None = None) -> Params:
+    """Mean over tasks of θ − θ'_i: how far adapting to the support moves, backwards, so that it stands where a gradient would.
+
+    `chunk_size`: see `meta_gradient`.
+    """
     from torch.func import vmap
 
     def of_one_task(xs: Tensor, ys: Tensor) -> Params:
         adapted = adapt(meta, xs, ys)
         return {name: value - adapted[name] for name, value in meta.items()}
 
-    moved: Params = vmap(of_one_task)(tasks.support_x, tasks.support_y)
-    return {name: value.mean(dim=0) for name, value in moved.items()}
+    def of_chunk(chunk: TaskBatch) -> Params:
+        moved: Params = vmap(of_one_task)(chunk.support_x, chunk.support_y)
+        return {name: value.mean(dim=0) for name, value in moved.items()}
+
+    return _mean_over_chunks(tasks, of_chunk, chunk_size)

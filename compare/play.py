@@ -1,6 +1,7 @@
 """One learner on one episode, refereed: the learner gets the support and the queries without answers, the referee compares.
 
 An episode that fails (an IclError, scores that are not finite) counts as chance, 1 / labels, with its reason; it is never dropped.
+Running out of memory is the machine's failure, and ends the comparison instead; what is finished is kept.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from compare.memory import OutOfMemory
 from compare.types import FloatArray, Footprint, IntArray, Learner, LearningEpisode, Predictor
 from icl.metrics import predict
 from tasks import IclError, keyed_rng
@@ -76,6 +78,15 @@ def play(
         counts.append(forward_flops())
         scores = predictor.predict(episode.queries)
         reason = fault(scores, (len(episode.queries), len(support.labels)))
+    except OutOfMemory as error:  # says nothing about the learner
+        raise OutOfMemory(f"{learner.name} in episode {episode.id}: {error}") from error
+    except (RuntimeError, MemoryError) as error:
+        if not _no_memory(error):
+            raise
+        raise OutOfMemory(
+            f"{learner.name} in episode {episode.id} needs more memory than there is, even in the smallest passes; use a smaller K, model "
+            "or --batch-tokens"
+        ) from error
     except IclError as error:
         reason = str(error)
     times.append(clock())
@@ -96,6 +107,12 @@ def play(
         adapt_flops=counts[1] - counts[0] + (footprint.flops if footprint else 0),
         predict_flops=counts[2] - counts[1] + (predictor.query_flops(queries) if predictor is not None and not reason else 0),
     )
+
+
+def _no_memory(error: Exception) -> bool:
+    from icl.engine.memory import is_out_of_memory
+
+    return is_out_of_memory(error)
 
 
 def fault(scores: FloatArray, shape: tuple[int, int]) -> str:

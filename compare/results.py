@@ -71,13 +71,10 @@ def summary_json(results: Sequence[Result], task: str, spec_sha256: str, episode
 
 def cost_json(
     results: Sequence[Result],
-    seconds: Mapping[str, float],
-    flops: int,
-    reused: Json,
-    peak_memory_bytes: int,
+    totals: Mapping[str, Any],
     prefix: Mapping[int, PrefixCosts],
 ) -> Json:
-    """`cost.json`: everything that was timed, and the operations. `reused`: what the rows are charged for, but the score store held."""
+    """`cost.json`: everything that was timed, and the operations. `totals`: see compare/accounts.py."""
     return {
         "rows": [
             {
@@ -90,10 +87,7 @@ def cost_json(
             for r in results
         ],
         "in_context_prefix": [{"k_shot": k, **asdict(costs)} for k, costs in prefix.items()],
-        "seconds": {name: round(value, 4) for name, value in seconds.items()},
-        "language_model_flops": flops,
-        "reused": reused,
-        "peak_memory_bytes": peak_memory_bytes,
+        **totals,
     }
 
 

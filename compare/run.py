@@ -1,6 +1,9 @@
 """`compare`: a spec in, a run on disk out.
 
 card → task → episodes.jsonl → features (once) → per K and learner: search on meta-validation → adapt, predict → paired statistics → run
+
+Every meta-trained learner and every played episode is kept as it is finished (compare/journal.py), so a comparison that was interrupted or
+killed goes on. Features are computed anew: all in one call, so that they are the same to the last bit.
 """
 
 from __future__ import annotations
@@ -13,18 +16,22 @@ from pathlib import Path
 from typing import Any
 
 from compare import meta_tasks, search
+from compare.accounts import Accounts, total
 from compare.cost import Meter, PrefixCosts, splits
 from compare.features import FeatureStore
+from compare.journal import Journal, check_same_spec
 from compare.kept import KeptScores
 from compare.learners import LEARNERS, Tools
 from compare.learners.in_context import InContext
 from compare.learners.types import Ledger
+from compare.learners.weights import base_engine
 from compare.meta_tasks import MetaEpisodes
-from compare.play import play
+from compare.once import played_once
+from compare.play import Played, play
 from compare.prepare import Prepared, prepare
 from compare.results import Json, Result, cost_json, public_rows, summary_json, write_predictions
-from compare.types import ComparisonSpec, LearningEpisode
-from icl.cost import Clock, peak_memory_bytes
+from compare.types import ComparisonSpec, Learner, LearningEpisode, spec_sha256
+from icl.cost import Clock
 from icl.device import keep_freed_memory
 from icl.encode import Encoder
 from icl.engine.store import Identity, ScoreStore, store_path
@@ -33,10 +40,9 @@ from icl.environment import describe, version
 from icl.events import Events, Quiet
 from icl.models import load_model
 from icl.runs import Draft, is_finished, write_json
-from icl.runs.files import read_json, writing
+from icl.runs.files import damaged, read_json, writing
 from icl.runs.store import free_directory
 from tasks import Task, keyed_rng
-from tasks.episodes import write_episodes
 
 
 @dataclass(frozen=True)
@@ -77,7 +83,7 @@ def compare(
     """Compares learners on the same episodes, and returns the finished run.
 
     `out` is the directory of runs; `data_dir` a local mirror of hub data. A finished run of the same spec is returned as it is, unless
-    `fresh`. Raises IclError for every mistake of the user's; nothing is written before all learners are done.
+    `fresh`; one that was interrupted goes on. Raises IclError for every mistake of the user's.
     """
     events = events or Quiet()
     clock = Clock()
@@ -86,48 +92,81 @@ def compare(
         prepared = prepare(spec, Path(data_dir) if data_dir else None)
     for note in prepared.related.notes:
         events.note(note)
-    directory = Path(out) / f"compare-{prepared.task.name}-{prepared.resolved.hash()[:10]}"
-    if is_finished(directory) and not fresh:
-        events.note(f"run {directory.name} is finished already; --fresh makes another")
-        return ComparisonRun(directory)
-    with Draft(directory).locked():
-        if is_finished(directory) and not fresh:  # by another process, between our look and our lock
-            return ComparisonRun(directory)
-        try:
-            return _make(prepared, free_directory(directory), clock, events, fresh)
-        except KeyboardInterrupt as error:
-            raise KeyboardInterrupt("a comparison keeps nothing until it is whole; the same command starts anew") from error
+    first = Path(out) / f"compare-{prepared.task.name}-{prepared.resolved.hash()[:10]}"
+    if is_finished(first) and not fresh:
+        events.note(f"run {first.name} is finished already; --fresh makes another")
+        Draft(first).tidy()
+        return ComparisonRun(first)
+    return _finished(prepared, Draft(free_directory(first) if fresh else first), clock, events, fresh)
 
 
-def _make(prepared: Prepared, directory: Path, clock: Clock, events: Events, fresh: bool) -> ComparisonRun:
-    """Everything that needs the model; the directory appears whole, at the end."""
-    spec = prepared.spec
+def resume(directory: Path, *, data_dir: Path | None = None, events: Events | None = None) -> ComparisonRun:
+    """Goes on with a comparison that was begun in that directory, by its own spec.
+
+    Raises IclError when what its names meant has changed since (template, data, model), so that it would be another comparison.
+    """
+    clock, path = Clock(), directory / "spec.json"
+    try:
+        spec = ComparisonSpec.from_json(read_json(path, "spec")["spec"])
+    except (KeyError, TypeError) as error:
+        raise damaged(path, f"it has no {error}") from error
+    with clock.phase("prepare"):
+        prepared = prepare(spec, data_dir)
+    draft = Draft(directory)
+    return _finished(prepared, draft, clock, events or Quiet(), draft.is_fresh())
+
+
+def _finished(prepared: Prepared, draft: Draft, clock: Clock, events: Events, fresh: bool) -> ComparisonRun:
+    """The run, made by this process alone."""
+    try:
+        with draft.locked():
+            if not is_finished(draft.dir):  # by another process, between our look and our lock
+                _make(prepared, draft, clock, events, fresh)
+            return ComparisonRun(draft.dir)
+    except KeyboardInterrupt as error:
+        if not draft.partial.is_dir():
+            raise
+        raise KeyboardInterrupt(f"what is finished is kept in {draft.dir}; 'icl runs resume {draft.dir}' continues") from error
+
+
+def _make(prepared: Prepared, draft: Draft, clock: Clock, events: Events, fresh: bool) -> None:
+    """Everything that needs the model. Nothing is written before a first learner has learnt."""
+    spec, spec_hash = prepared.spec, prepared.resolved.hash()
+    if draft.partial.is_dir():
+        check_same_spec(draft.dir, spec_sha256(read_json(draft.dir / "spec.json", "spec")), spec_hash)
     events.phase("load")
     with clock.phase("load"):
-        tools, meter, environment = _load(prepared, fresh)
-    contest = Contest(prepared, tools, meter, clock, events)
+        tools, meter, environment = _load(prepared, fresh, draft.batch_tokens())
+    accounts = Accounts(clock, meter, spec.device)
+
+    def begin() -> None:
+        draft.begin(prepared.resolved, {**environment, "fresh": fresh}, prepared.episodes)
+
+    def after() -> None:
+        """What ran out of memory goes on with equal passes when it is resumed."""
+        left = base_engine(tools).batch_tokens
+        if left < (draft.batch_tokens() or spec.batch_tokens or 0):
+            draft.keep_batch_tokens(left)
+
+    journal = Journal(draft, spec_hash, begin, accounts.since_last, after)
+    contest = Contest(prepared, tools, meter, clock, events, journal)
     prefix = contest.check_prompts()
     contest.compute_features()
-    cells = [(k, name) for k in spec.k_shot for name in LEARNERS if name in spec.learners]
-    events.start(len(cells) * len(prepared.episodes), 0)
-    results = [contest.result(name, k) for k, name in cells]
+    results = contest.results()
+    journal.flush()
     events.phase("report")
-    summary = summary_json(
-        results, prepared.task.name, prepared.resolved.hash(), prepared.resolved.episodes_sha256, contest.budget(results)
-    )
-    reused = {"seconds": round(tools.ledger.spared, 4), "flops": meter.reused()}
-    cost = cost_json(results, clock.seconds, meter.so_far() - meter.reused(), reused, peak_memory_bytes(spec.device), prefix)
-    return _write(prepared, directory, results, environment, summary, cost)
+    summary = summary_json(results, prepared.task.name, spec_hash, prepared.resolved.episodes_sha256, contest.budget(results))
+    _finish(draft, results, summary, cost_json(results, total(journal.costs()), prefix))
 
 
-def _load(prepared: Prepared, fresh: bool) -> tuple[Tools, Meter, dict[str, Any]]:
+def _load(prepared: Prepared, fresh: bool, batch_tokens: int | None) -> tuple[Tools, Meter, dict[str, Any]]:
     from icl.engine.hf import HFEngine
 
     spec = prepared.spec
     keep_freed_memory()
     loaded = load_model(prepared.source, spec.dtype, spec.device)
     assert spec.batch_tokens is not None
-    engine = HFEngine(loaded.model, loaded.tokenizer, spec.batch_tokens)
+    engine = HFEngine(loaded.model, loaded.tokenizer, min(spec.batch_tokens, batch_tokens or spec.batch_tokens))
     encoder = Encoder(loaded.tokenizer)
     store = FeatureStore(engine, encoder, prepared.builders, loaded.context_window)
     environment = _environment(prepared, engine)
@@ -156,6 +195,7 @@ class Contest:
     meter: Meter
     clock: Clock
     events: Events
+    journal: Journal
 
     def __post_init__(self) -> None:
         prepared, spec = self.prepared, self.prepared.spec
@@ -193,21 +233,36 @@ class Contest:
         with self.clock.phase("features"):
             store.compute(texts, self.events.tokens)
 
+    def results(self) -> list[Result]:
+        """Of every learner at every K."""
+        spec = self.prepared.spec
+        cells = [(k, name) for k in spec.k_shot for name in LEARNERS if name in spec.learners]
+        keys = [_key(name, k, episode) for k, name in cells for episode in self.episodes[k]]
+        self.events.start(len(keys), sum(key in self.journal for key in keys))
+        return [self.result(name, k) for k, name in cells]
+
     def result(self, name: str, k: int) -> Result:
         """One learner at one K: chosen on meta-validation episodes, then played on the test episodes."""
         family, spec = LEARNERS[name], self.prepared.spec
         meta = self.meta[k] if family.reads_other_tasks else MetaEpisodes((), ())
         with self.clock.phase("meta-train and search"):
-            chosen = search.choose(family, self.tools, k, meta, spec.seed, self.meter.so_far)
+            chosen = search.choose(family, self.tools, k, meta, spec.seed, self.meter.so_far, self.journal)
         played = []
         for episode in self.episodes[k]:
             with self.clock.phase("adapt and predict"):
-                played.append(play(chosen.learner, episode, spec.seed, self.meter.so_far, self.tools.ledger.clock))
-            self.events.section_done()
+                played.append(self._played(chosen.learner, name, k, episode))
         rows = self.meter.features(self.meter.meta_texts(meta.train)) if family.uses_features else (0.0, 0)
         spent = (chosen.meta_train_seconds + rows[0], chosen.learner.meta_flops + rows[1])
         seconds, flops = splits(played, spent, self.meter if family.uses_features else None)
         return Result(name, k, chosen.learner.transductive, chosen, tuple(played), seconds, flops)
+
+    def _played(self, learner: Learner, name: str, k: int, episode: LearningEpisode) -> Played:
+        def now() -> Played:
+            played = play(learner, episode, self.prepared.spec.seed, self.meter.so_far, self.tools.ledger.clock)
+            self.events.section_done()
+            return played
+
+        return played_once(self.journal, _key(name, k, episode), episode, now)
 
     def budget(self, results: Sequence[Result]) -> dict[str, Any]:
         """What meta-training and search were allowed, for the report."""
@@ -225,6 +280,11 @@ class Contest:
             "search_flops": search.BUDGET,
             "meta_steps": self.prepared.spec.meta_steps,
         }
+
+
+def _key(name: str, k: int, episode: LearningEpisode) -> str:
+    """Of a test episode in the journal."""
+    return f"{name}/{k}/test/{episode.id}"
 
 
 def _environment(prepared: Prepared, engine: Any) -> dict[str, Any]:
@@ -253,22 +313,19 @@ def _data(task: Task) -> dict[str, str]:
     return {"task": task.name, "fingerprint": task.fingerprint, "source": task.source, "licence": task.licence}
 
 
-def _write(prepared: Prepared, directory: Path, results: Sequence[Result], environment: Json, summary: Json, cost: Json) -> ComparisonRun:
-    """All files in a directory beside the target, which is then moved into place whole."""
+def _finish(draft: Draft, results: Sequence[Result], summary: Json, cost: Json) -> None:
+    """All files, made in a directory among the parts and moved out of it one by one; the summary comes last and makes the run finished."""
     from compare.report.page import write_report
 
-    with writing(directory):
-        scratch = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
-        try:
-            write_json(scratch / "spec.json", prepared.resolved.to_json())
-            write_json(scratch / "environment.json", environment)
-            write_episodes(scratch / "episodes.jsonl", prepared.episodes)
-            write_predictions(scratch / "predictions.parquet", results)
-            write_json(scratch / "summary.json", summary)
-            write_json(scratch / "cost.json", cost)
-            write_report(scratch, directory.name)
-            scratch.chmod(0o755)
-            scratch.rename(directory)
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
-    return ComparisonRun(directory)
+    with writing(draft.dir):
+        scratch = Path(tempfile.mkdtemp(prefix=".finish-", dir=draft.partial))
+        for name in ("spec.json", "environment.json", "episodes.jsonl"):
+            shutil.copy(draft.dir / name, scratch / name)
+        write_predictions(scratch / "predictions.parquet", results)
+        write_json(scratch / "summary.json", summary)
+        write_json(scratch / "cost.json", cost)
+        write_report(scratch, draft.dir.name)
+        for path in sorted(scratch.iterdir()):
+            if path.name != "summary.json":
+                path.replace(draft.dir / path.name)
+        draft.finish(summary)

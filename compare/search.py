@@ -11,21 +11,23 @@ seconds: a search that depends on the machine's speed could not be repeated. Met
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
+from compare.journal import Forgetful, Memory
 from compare.learners import Family, Tools
 from compare.meta_tasks import MetaEpisodes
+from compare.once import played_once, trained_once
 from compare.play import Played, no_forward_passes, play
 from compare.types import Learner, LearningEpisode
 from tasks import keyed_rng
 
 BUDGET = 10**13
 """About half a minute of training the embedded model on two cores."""
+FORGETFUL = Forgetful()
 
 
 @dataclass(frozen=True)
@@ -55,19 +57,32 @@ class Chosen:
 
 
 def choose(
-    family: Family, tools: Tools, k: int, meta: MetaEpisodes, seed: int, forward_flops: Callable[[], int] = no_forward_passes
+    family: Family,
+    tools: Tools,
+    k: int,
+    meta: MetaEpisodes,
+    seed: int,
+    forward_flops: Callable[[], int] = no_forward_passes,
+    memory: Memory = FORGETFUL,
 ) -> Chosen:
     """The best entry of the family's grid for K = k. Raises IclError as meta-training does. `forward_flops`: see `play`."""
     candidates: list[tuple[Learner, float]] = []
     searching = len(family.grid) > 1 and bool(meta.validation)
-    began = time.perf_counter()
-    for settings in family.grid if searching else family.grid[:1]:
+    for i, settings in enumerate(family.grid if searching else family.grid[:1]):
         untrained = family.build(tools, settings)
-        start = time.perf_counter()
-        # The same stream for every entry: they differ in their settings alone.
-        learner = untrained.meta_train(meta.train, keyed_rng(seed, "meta-train", untrained.name, k))
-        candidates.append((learner, time.perf_counter() - start))
-    rounds = _rounds([learner for learner, _ in candidates], meta.validation, seed, forward_flops) if searching else []
+
+        def train(untrained: Learner = untrained) -> Learner:
+            # The same stream for every entry: they differ in their settings alone.
+            return untrained.meta_train(meta.train, keyed_rng(seed, "meta-train", untrained.name, k))
+
+        candidates.append(trained_once(memory, f"{untrained.name}/{k}/meta-train/{i}", untrained, train))
+
+    def play_entry(i: int, episode: LearningEpisode) -> Played:
+        learner = candidates[i][0]
+        key = f"{learner.name}/{k}/search/{i}/{episode.id}"
+        return played_once(memory, key, episode, lambda: play(learner, episode, seed, forward_flops))
+
+    rounds = _rounds(play_entry, len(candidates), meta.validation) if searching else []
     tried = [_tried(settings, [played[i] for played in rounds]) for i, settings in enumerate(family.grid)] if searching else []
     best = min(range(len(tried)), key=lambda i: (-tried[i].accuracy, tried[i].nll, i)) if searching else 0
     learner, seconds = candidates[best]
@@ -77,23 +92,25 @@ def choose(
         tried=tuple(tried),
         episodes=len(rounds),
         meta_train_seconds=seconds,
-        search_seconds=time.perf_counter() - began - seconds,
+        search_seconds=sum(map(_seconds, rounds)) + sum(spent for other, spent in candidates if other is not learner),
         search_flops=sum(map(_flops, rounds)) + sum(other.meta_flops for other, _ in candidates if other is not learner),
     )
 
 
-def _rounds(
-    learners: Sequence[Learner], episodes: Sequence[LearningEpisode], seed: int, forward_flops: Callable[[], int]
-) -> list[list[Played]]:
-    """Per episode that the budget bought: every learner's play."""
+def _rounds(play_entry: Callable[[int, LearningEpisode], Played], entries: int, episodes: Sequence[LearningEpisode]) -> list[list[Played]]:
+    """Per episode that the budget bought: how each entry played it."""
     rounds: list[list[Played]] = []
     left = BUDGET
     for episode in episodes:
         if rounds and _flops(rounds[-1]) > left:
             break
-        rounds.append([play(learner, episode, seed, forward_flops) for learner in learners])
+        rounds.append([play_entry(i, episode) for i in range(entries)])
         left -= _flops(rounds[-1])
     return rounds
+
+
+def _seconds(played: Sequence[Played]) -> float:
+    return sum(p.adapt_seconds + p.predict_seconds for p in played)
 
 
 def _flops(played: Sequence[Played]) -> int:

@@ -7,8 +7,9 @@ divided by the square root of the width, so that a typical vector has length 1 w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,9 @@ from numpy.typing import NDArray
 from compare.features import Features
 from compare.types import LearningEpisode
 from tasks import Query
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SMALLEST = 1e-6
 """A dimension that never varies is left at 0, not blown up."""
@@ -32,6 +36,21 @@ class Standardiser:
         """(n, width) → (n, width)."""
         out: NDArray[np.float64] = (rows.astype(np.float64) - self.mean) / (self.scale * np.sqrt(rows.shape[1]))
         return out
+
+
+def to_tensors(standardiser: Standardiser | None, arrays: Mapping[str, NDArray[np.float64]] | None = None) -> dict[str, Tensor]:
+    """A standardiser and arrays beside it, as a learner's meta-training leaves them; nothing for None."""
+    import torch
+
+    own = {"standardiser/mean": standardiser.mean, "standardiser/scale": standardiser.scale} if standardiser else {}
+    return {name: torch.from_numpy(value) for name, value in {**own, **{f"own/{name}": v for name, v in (arrays or {}).items()}}.items()}
+
+
+def from_tensors(tensors: Mapping[str, Tensor]) -> tuple[Standardiser | None, dict[str, NDArray[np.float64]] | None]:
+    """The inverse of `to_tensors`."""
+    own = {name.removeprefix("own/"): value.numpy() for name, value in tensors.items() if name.startswith("own/")}
+    found = [tensors[name].numpy() for name in ("standardiser/mean", "standardiser/scale") if name in tensors]
+    return (Standardiser(*found) if found else None), own or None
 
 
 def from_meta_train(rows: NDArray[np.float32]) -> Standardiser:

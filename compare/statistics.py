@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -20,6 +20,7 @@ REFERENCE = "in-context"
 
 Cell = tuple[str, int]
 """Learner and K."""
+Key = TypeVar("Key")
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class Contrast:
-    """A learner minus in-context learning on the same episodes."""
+    """What is compared minus its reference (of a learner: in-context learning) on the same episodes."""
 
     difference: PairedDifference
     p_adjusted: float | None
@@ -68,6 +69,11 @@ def contrasts(accuracies: Mapping[Cell, Sequence[float]]) -> dict[Cell, Contrast
         for (learner, k), values in accuracies.items()
         if learner != REFERENCE and (REFERENCE, k) in accuracies
     }
-    tested = {cell: d.p_value for cell, d in differences.items() if d.p_value is not None and d.ci95 is not None}
-    adjusted = dict(zip(tested, holm(list(tested.values())), strict=True)) if tested else {}
-    return {cell: Contrast(d, adjusted.get(cell)) for cell, d in differences.items()}
+    return adjusted(differences)
+
+
+def adjusted(differences: Mapping[Key, PairedDifference]) -> dict[Key, Contrast]:
+    """All contrasts of a report with Holm's adjustment over those that can be tested."""
+    tested = {key: d.p_value for key, d in differences.items() if d.p_value is not None and d.ci95 is not None}
+    p = dict(zip(tested, holm(list(tested.values())), strict=True)) if tested else {}
+    return {key: Contrast(d, p.get(key)) for key, d in differences.items()}

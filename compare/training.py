@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from compare.adapted import Adapted
+from compare.memory import OutOfMemory
 from icl.cost import forward_flops, layer_parameters
 from icl.engine.types import ScoreRequest, Work
 from icl.tree import TokenTree
@@ -131,7 +132,9 @@ def gradient(engine: HFEngine, batch: Sequence[Lesson], parameters: Sequence[Ten
             if not is_out_of_memory(error):
                 raise
             if engine.batch_tokens <= LEAST_TOKENS or all(len(part) == 1 for part in passes(batch, engine.batch_tokens)):
-                raise IclError("training needs more memory than there is, even with one example in a pass; use a smaller model") from error
+                raise OutOfMemory(
+                    "training needs more memory than there is, even with one example in a pass; use a smaller model"
+                ) from error
         engine.batch_tokens //= 2
         for parameter in parameters:
             parameter.grad = None

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tasks import Example, IclError, Query
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 DEFAULT_LEARNERS = ("zero-shot", "in-context", "linear-probe", "protonet", "maml")
 DEFAULT_MODEL = "builtin:smollm2-135m"
@@ -111,6 +114,19 @@ class Learner(Protocol):
         ...
 
 
+@runtime_checkable
+class Learns(Learner, Protocol):
+    """A learner whose meta-training leaves something behind, which can be kept."""
+
+    def learnt(self) -> dict[str, Tensor]:
+        """Everything that meta-training has set, but `meta_flops`; empty before it."""
+        ...
+
+    def with_learnt(self, learnt: Mapping[str, Tensor], meta_flops: int) -> Learner:
+        """This untrained learner, as it was after the meta-training that left this behind: equal to the last bit."""
+        ...
+
+
 @dataclass(frozen=True)
 class ComparisonSpec:
     """One comparison. `auto`, None and empty values are filled in before the hash is taken."""
@@ -156,6 +172,12 @@ class ComparisonSpec:
         """Plain values, in the order of the fields."""
         return {**asdict(self), "learners": list(self.learners), "k_shot": list(self.k_shot)}
 
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> ComparisonSpec:
+        """The inverse of `to_json`. Raises KeyError for a field that is missing."""
+        known = {f.name: values[f.name] for f in fields(cls)}
+        return cls(**{**known, "learners": tuple(known["learners"]), "k_shot": tuple(known["k_shot"])})
+
 
 @dataclass(frozen=True)
 class ResolvedComparison:
@@ -177,8 +199,11 @@ class ResolvedComparison:
         return {"kind": "compare", **asdict(self), "spec": self.spec.to_json()}
 
     def hash(self) -> str:
-        """sha256 of the canonical JSON. Names of files and models stand for what they contain, so they do not count themselves."""
-        values = self.to_json()
-        for name in ("task", "model", "template"):
-            del values["spec"][name]
-        return hashlib.sha256(json.dumps(values, sort_keys=True).encode("utf-8")).hexdigest()
+        """See `spec_sha256`."""
+        return spec_sha256(self.to_json())
+
+
+def spec_sha256(values: dict[str, Any]) -> str:
+    """Of what `spec.json` holds, in canonical JSON. Names of files and models stand for what they contain: they do not count themselves."""
+    named = {**values, "spec": {name: value for name, value in values["spec"].items() if name not in {"task", "model", "template"}}}
+    return hashlib.sha256(json.dumps(named, sort_keys=True).encode("utf-8")).hexdigest()

@@ -11,7 +11,7 @@ reverse pass through an inner step costs about twice the step, so second-order m
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ from compare import standardise
 from compare.backbones import BACKBONES
 from compare.learners.tensors import META_BATCH, arbitrary_labels, meta_batches, task_tensors
 from compare.learners.types import Tools
+from compare.memory import Chunks
 from compare.meta_method import Inner, Method
 from compare.outer import meta_step
 from compare.standardise import Standardiser
@@ -28,6 +29,8 @@ from compare.types import FloatArray, Footprint, LearningEpisode, Support
 from tasks import IclError, Query
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from compare.meta_gradient import Params, TaskBatch
 
 INNER_STEPS = 5
@@ -91,11 +94,25 @@ class HeadLearner:
         network = self.inner.backbone.initial(data.support_x.shape[-1], labels, rng, torch.float64)
         optimiser = self.method.optimiser(self.settings.outer_lr, self.tools.meta_steps)
         state = optimiser.start(self.method.begin(self.inner, network))
-        step = meta_step(lambda meta, tasks: self.method.direction(self.inner, meta, tasks), optimiser)
+        chunks = Chunks(META_BATCH, f"{self.name} in meta-training")
+
+        def direction(meta: Params, tasks: TaskBatch) -> Params:
+            return chunks(lambda size: self.method.direction(replace(self.inner, chunk_size=size), meta, tasks))
+
+        step = meta_step(direction, optimiser)
         for tasks in meta_batches(data, self.tools.meta_steps, arbitrary_labels(episodes), rng):
             state = step(state, self.method.arrange(self.inner, tasks, rng))
         kept = {name: value.detach().numpy() for name, value in state.params.items()}
         return replace(self, standardiser=standardiser, meta=kept, meta_flops=self._meta_flops(network, data))
+
+    def learnt(self) -> dict[str, Tensor]:
+        """See Learns."""
+        return standardise.to_tensors(self.standardiser, self.meta)
+
+    def with_learnt(self, learnt: Mapping[str, Tensor], meta_flops: int) -> HeadLearner:
+        """See Learns."""
+        standardiser, meta = standardise.from_tensors(learnt)
+        return replace(self, standardiser=standardiser, meta=meta, meta_flops=meta_flops)
 
     def adapt(self, support: Support, rng: np.random.Generator) -> HeadPredictor:
         """The inner loop from what was meta-learnt; `rng` is not used. Raises IclError when it diverges or was never meta-trained."""

@@ -8,9 +8,9 @@ is all that it takes from other tasks. FLOPs of adapting: 6 · n · width · lab
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from compare.learners.types import Tools
 from compare.standardise import Standardiser
 from compare.types import FloatArray, Footprint, LearningEpisode, Support
 from tasks import Query
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,14 @@ class LinearProbe:
     def meta_train(self, episodes: Sequence[LearningEpisode], rng: np.random.Generator) -> LinearProbe:
         """Takes mean and spread of the features from the other tasks' rows, without their labels."""
         return replace(self, standardiser=standardise.fit(self.tools.features, episodes))
+
+    def learnt(self) -> dict[str, Tensor]:
+        """See Learns."""
+        return standardise.to_tensors(self.standardiser)
+
+    def with_learnt(self, learnt: Mapping[str, Tensor], meta_flops: int) -> LinearProbe:
+        """See Learns."""
+        return replace(self, standardiser=standardise.from_tensors(learnt)[0], meta_flops=meta_flops)
 
     def adapt(self, support: Support, rng: np.random.Generator) -> LinearProbePredictor:
         """Fits the regression; convex, so `rng` is not used."""

@@ -69,6 +69,14 @@ class MetaICL:
         flops = train(base_engine(self.tools), copied, batches, self.settings.lr, f"{self.name} in meta-training")
         return replace(self, factors={name: value.detach() for name, value in copied.trainable.items()}, meta_flops=flops)
 
+    def learnt(self) -> dict[str, Tensor]:
+        """See Learns."""
+        return dict(self.factors or {})
+
+    def with_learnt(self, learnt: Mapping[str, Tensor], meta_flops: int) -> MetaICL:
+        """See Learns."""
+        return replace(self, factors=dict(learnt), meta_flops=meta_flops)
+
     def adapt(self, support: Support, rng: np.random.Generator) -> PromptPredictor:
         """Fixes the order of the demonstrations."""
         import torch

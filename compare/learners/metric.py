@@ -10,7 +10,7 @@ FLOPs: 4 · n · width · RANK for the map of n rows, 3 · width · compared · 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -20,6 +20,7 @@ import numpy as np
 from compare import standardise
 from compare.learners.tensors import META_BATCH, meta_batches, task_tensors
 from compare.learners.types import Tools
+from compare.memory import Chunks
 from compare.meta_gradient import Objective, meta_gradient
 from compare.outer import Adam, meta_step
 from compare.standardise import Standardiser
@@ -89,7 +90,8 @@ class MetricLearner:
         start = {"A": torch.from_numpy(random), "B": torch.zeros(width, RANK, dtype=torch.float64)}
         adapt, objective = partial(self._remember, labels=labels), Objective(self._logits)
         optimiser = Adam(OUTER_LR)
-        step = meta_step(lambda meta, tasks: meta_gradient(meta, tasks, adapt, objective), optimiser)
+        chunks = Chunks(META_BATCH, f"{self.name} in meta-training")
+        step = meta_step(lambda meta, tasks: chunks(lambda size: meta_gradient(meta, tasks, adapt, objective, size)), optimiser)
         state = optimiser.start(start)
         for tasks in meta_batches(data, self.tools.meta_steps, 0, rng):  # classes are compared, never named: nothing to permute
             state = step(state, tasks)
@@ -98,6 +100,15 @@ class MetricLearner:
         flops = self.tools.meta_steps * min(META_BATCH, data.tasks) * of_task
         kept = {name: value.detach().numpy() for name, value in state.params.items()}
         return replace(self, standardiser=standardiser, map=kept, meta_flops=flops)
+
+    def learnt(self) -> dict[str, Tensor]:
+        """See Learns."""
+        return standardise.to_tensors(self.standardiser, self.map)
+
+    def with_learnt(self, learnt: Mapping[str, Tensor], meta_flops: int) -> MetricLearner:
+        """See Learns."""
+        standardiser, map = standardise.from_tensors(learnt)
+        return replace(self, standardiser=standardiser, map=map, meta_flops=meta_flops)
 
     def adapt(self, support: Support, rng: np.random.Generator) -> MetricPredictor:
         """Embeds the support; `rng` is not used."""

@@ -53,7 +53,7 @@ def outer(inner: Inner, meta: Params, tasks: TaskBatch) -> Params:
         batches = [(x[i * size : (i + 1) * size], y[i * size : (i + 1) * size]) for i in range(inner.steps)]
         return descend(inner.objective, params, batches, dict.fromkeys(params, inner.lr), first_order=True)
 
-    return displacement(meta, tasks, along)
+    return displacement(meta, tasks, along, inner.chunk_size)
 
 
 METHOD = Method("reptile", adapt, second_order=False, arrange=arrange, outer=outer, optimiser=Annealed)

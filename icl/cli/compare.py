@@ -12,7 +12,16 @@ from tasks.errors import IclError
 
 
 def command(
-    task: Annotated[str, typer.Argument(help="A classification task of the library ('icl tasks list'), or the path of a card (.yaml).")],
+    context: typer.Context,
+    names_given: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="TASK | RUN RUN...",
+            help="A classification task of the library ('icl tasks list'), or the path of a card (.yaml). "
+            "Or finished evaluations on the same queries, to set side by side.",
+            show_default=False,
+        ),
+    ],
     learners: Annotated[
         str,
         typer.Option(
@@ -42,7 +51,12 @@ def command(
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Compare ways to learn a task from K examples per label: accuracy, paired differences to in-context learning, cost."""
+    """Compare ways to learn a task from K examples per label: accuracy, paired differences to in-context learning, cost. Or finished
+    evaluations on the same queries, in pairs with the first."""
+    if len(names_given) > 1 or is_run(names_given[0]):
+        beside(context, names_given, out, calibration, json)
+        return
+    (task,) = names_given
     from compare.report.terminal import print_comparison
     from compare.run import compare
     from compare.types import ComparisonSpec
@@ -64,12 +78,40 @@ def command(
         meta_steps=meta_steps,
         n_way=n_way,
     )
-    with when_interrupted("nothing is kept"), Watcher() as watcher:
+    with when_interrupted("nothing was finished yet"), Watcher() as watcher:
         run = compare(spec, out=out, data_dir=data_dir, fresh=fresh, events=watcher)
     if json:
         print_json(run.to_json())
     else:
         print_comparison(run)
+
+
+OF_RUNS = {"names_given", "calibration", "out", "json", "debug"}
+"""Parameters that mean something for runs side by side."""
+
+
+def is_run(name: str) -> bool:
+    """Whether it is the directory of a finished run."""
+    return (Path(name) / "summary.json").is_file()
+
+
+def beside(context: typer.Context, runs: list[str], out: Path, calibration: str, json: bool) -> None:
+    """Raises IclError for an option that only a comparison of learners has."""
+    from compare.beside.run import set_beside
+    from compare.beside.terminal import print_beside
+
+    given = {name for name in context.params if getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"}
+    if wrong := sorted(given - OF_RUNS):
+        raise IclError(
+            f"--{wrong[0].replace('_', '-')} belongs to a comparison of learners on one task, but {len(runs)} runs are named "
+            f"({', '.join(runs)}); leave it out, or name one task"
+        )
+    with when_interrupted("runs stay as they are"):
+        found = set_beside(runs, out=out, calibration=calibration)
+    if json:
+        print_json(found.to_json())
+    else:
+        print_beside(found)
 
 
 def counts(value: str) -> tuple[int, ...]:

@@ -80,17 +80,32 @@ def resume(
 ) -> None:
     """Go on with a run that was interrupted or killed; what is finished is kept."""
     from icl.cli.progress import Watcher
-    from icl.evaluation import resume as go_on
-    from icl.report.terminal import print_run
-    from icl.runs.find import find_unfinished
+    from icl.runs.find import find_unfinished, kind_of
 
     directory = find_unfinished(run, out)
+    go_on, show = _comparison() if kind_of(directory) == "compare" else _evaluation()
     with when_interrupted(f"what is finished is kept in {directory}; 'icl runs resume {directory}' continues"), Watcher() as watcher:
         finished = go_on(directory, data_dir=data_dir, events=watcher)
     if json:
         print_json(finished.to_json())
     else:
-        print_run(finished)
+        show(finished)
+
+
+def _evaluation() -> tuple[Any, Any]:
+    """How an evaluation goes on, and how it is shown."""
+    from icl.evaluation import resume
+    from icl.report.terminal import print_run
+
+    return resume, print_run
+
+
+def _comparison() -> tuple[Any, Any]:
+    """How a comparison goes on, and how it is shown."""
+    from compare.report.terminal import print_comparison
+    from compare.run import resume
+
+    return resume, print_comparison
 
 
 @app.command("export")

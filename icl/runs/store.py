@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from icl.runs.files import UNFINISHED, damaged, read_json, write_json, writing
 from icl.runs.tables import Rows, read_table, write_tables
@@ -95,6 +95,14 @@ def is_finished(directory: Path) -> bool:
         return False
 
 
+class Resolved(Protocol):
+    """A spec with every default filled in, of any command."""
+
+    def to_json(self) -> dict[str, Any]:
+        """As `spec.json` holds it."""
+        ...
+
+
 class Draft:
     """A run being made. Raises IclError for a place that cannot be written."""
 
@@ -128,7 +136,7 @@ class Draft:
                 path.unlink()
             lock.release()
 
-    def begin(self, resolved: ResolvedSpec, environment: dict[str, Any], episodes: Sequence[Episode]) -> None:
+    def begin(self, resolved: Resolved, environment: dict[str, Any], episodes: Sequence[Episode]) -> None:
         """Writes what is known before the first score: enough to go on from. `partial` comes last: it says that the rest is there."""
         with writing(self.dir):
             self.dir.mkdir(parents=True, exist_ok=True)
@@ -162,11 +170,19 @@ class Draft:
 
     def commit(self, section: str, tables: dict[str, Rows], cost: dict[str, Any]) -> None:
         """Keeps a finished section, whole."""
-        with writing(self.partial):
-            work = Path(tempfile.mkdtemp(prefix=f".{section}-", dir=self.partial))
+
+        def write(work: Path) -> None:
             write_tables(work, tables)
             write_json(work / "cost.json", cost)
-            work.replace(self.partial / section)
+
+        self.keep(section, write)
+
+    def keep(self, part: str, write: Callable[[Path], None]) -> None:
+        """Keeps a finished part, whole: what `write` puts into the directory that it is given."""
+        with writing(self.partial):
+            work = Path(tempfile.mkdtemp(prefix=f".{part}-", dir=self.partial))
+            write(work)
+            work.replace(self.partial / part)
 
     def costs(self, sections: list[str]) -> list[dict[str, Any]]:
         """The cost records of finished sections."""

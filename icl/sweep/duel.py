@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from icl.intervals import mcnemar
-from icl.results import episode_scores, outcome
+from icl.runs.answers import correct_answers
 from icl.sweep.results import Group, Row
 
 
@@ -38,11 +38,4 @@ def duel(group: Group, pairs: int) -> Duel | None:
 
 
 def _correct(row: Row, seed: int, episode: str) -> dict[str, bool]:
-    """Query → whether it is answered correctly in that draw."""
-    run = row.runs[row.seeds.index(seed)]
-    spec = run.resolved.spec
-    tables = ("predictions", "content_free", "neighbours")
-    predictions, free, near = ([r for r in run.table(name) if r["episode"] == episode] for name in tables)
-    (scores,) = episode_scores(predictions, free, run.facts["labels"], spec.normalise, near)
-    answered = outcome(scores, row.spec.calibration[0])
-    return dict(zip(answered.query_ids, (bool(value) for value in answered.correct), strict=True))
+    return correct_answers(row.runs[row.seeds.index(seed)], row.spec.calibration[0], episode)

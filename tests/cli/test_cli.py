@@ -374,7 +374,7 @@ def test_a_full_disk_is_one_line_and_a_defect_keeps_its_traceback(
 
 INTERRUPTIONS = {
     "evaluate": ("icl.evaluation", "evaluate", ["evaluate", "movie-sentiment"], "interrupted: nothing was scored yet"),
-    "compare": ("compare.run", "_make", ["compare", "movie-sentiment", "--episodes", "1", "--queries", "5"], "interrupted: a comparison keeps nothing until it is whole; the same command starts anew"),
+    "compare": ("compare.run", "_make", ["compare", "movie-sentiment", "--episodes", "1", "--queries", "5"], "interrupted: nothing was finished yet"),
     "sensitivity": ("icl.sensitivity.run", "prepare", ["sensitivity", "movie-sentiment"], "interrupted: nothing was scored yet"),
     "export": ("icl.evaluation", "tokenizer_of", ["runs", "export", "latest", "--to", "x.jsonl"], "interrupted: x.jsonl is not written"),
     "pull": ("icl.models.resolve", "resolve_model", ["models", "pull", "builtin:smollm2-135m"], "interrupted: what was fetched whole is kept; the same command goes on"),

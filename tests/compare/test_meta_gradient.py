@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
+from arena import plain_episode, plain_tools
 from torch import Tensor
 
 from compare.backbones import Backbone, mlp
-from compare.learners import anil, fomaml, maml, meta_sgd, reptile
-from compare.meta_gradient import TaskBatch, cross_entropy, meta_gradient, outer_loss, squared_error
+from compare.learners import LEARNERS, anil, fomaml, maml, meta_sgd, reptile
+from compare.memory import OutOfMemory
+from compare.meta_gradient import TaskBatch, cross_entropy, displacement, meta_gradient, outer_loss, squared_error
 from compare.meta_method import Inner, Method
 from compare.outer import Adam, Annealed, meta_step
 from compare.traced import traced
+from compare.types import Learns
 
 if TYPE_CHECKING:
     from compare.meta_gradient import Loss, Params
@@ -196,6 +199,36 @@ def test_chunks_of_tasks_change_nothing_but_memory() -> None:
     for size in (1, 2):
         parts = meta_gradient(start, data, adapt, inner.objective, chunk_size=size)
         assert all(torch.allclose(whole[name], parts[name], rtol=0, atol=1e-14) for name in whole)
+        moved, of_parts = (displacement(start, data, adapt, chunks) for chunks in (None, size))
+        assert all(torch.allclose(moved[name], of_parts[name], rtol=0, atol=1e-14) for name in moved)
+
+
+@pytest.mark.parametrize("name", ["maml", "reptile", "protonet"])
+def test_out_of_memory_takes_fewer_tasks_and_then_says_so(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    family, episodes = LEARNERS[name], [plain_episode(i) for i in range(8)]
+    learner = family.build(plain_tools(meta_steps=3), family.grid[-1])
+    whole = learner.meta_train(episodes, np.random.default_rng(0))
+    take, sizes = TaskBatch.take, list[int]()
+
+    def scarce(self: TaskBatch, chosen: Any) -> TaskBatch:
+        taken = take(self, chosen)
+        if isinstance(chosen, slice):
+            sizes.append(taken.tasks)
+            if taken.tasks > room:
+                raise MemoryError
+        return taken
+
+    monkeypatch.setattr(TaskBatch, "take", scarce)
+    room = 2
+    parts = learner.meta_train(episodes, np.random.default_rng(0))
+    assert sizes == [8, 4] + [2] * 12, "the smaller size stays"
+    assert isinstance(whole, Learns)
+    assert isinstance(parts, Learns)
+    for key, value in whole.learnt().items():
+        torch.testing.assert_close(parts.learnt()[key], value, rtol=0, atol=1e-10)
+    room = 0
+    with pytest.raises(OutOfMemory, match=f"{name} in meta-training needs more memory than there is"):
+        learner.meta_train(episodes, np.random.default_rng(0))
 
 
 def test_adam_is_torchs_adam() -> None:

@@ -13,6 +13,7 @@ from arena import plain_episode, plain_tools
 
 from compare import search
 from compare.learners import Family
+from compare.memory import OutOfMemory
 from compare.meta_tasks import MetaEpisodes
 from compare.play import play
 from compare.search import choose
@@ -138,3 +139,13 @@ def test_forward_passes_of_the_language_model_count_in_the_search() -> None:
     without = choose(family(Puppet(0.5), Puppet(0.9)), plain_tools(), 4, VALIDATION, 0).search_flops
     counted = choose(family(Puppet(0.5), Puppet(0.9)), plain_tools(), 4, VALIDATION, 0, lambda: next(ticks)).search_flops
     assert counted == without + 2 * 3 * 2 * 100
+
+
+@pytest.mark.parametrize("error", [MemoryError(), OutOfMemory("training needs more memory than there is")])
+def test_running_out_of_memory_is_never_scored(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def scarce(*_: Any) -> Puppet:
+        raise error
+
+    monkeypatch.setattr(Puppet, "adapt", scarce)
+    with pytest.raises(OutOfMemory, match=r"puppet in episode e1.* needs more memory than there is"):
+        play(Puppet(), plain_episode(1), 0)

@@ -1,0 +1,1 @@
+"""Finished evaluations on equal queries, side by side: `icl compare RUN RUN…`."""
