@@ -33,14 +33,23 @@ def _by_kind(channel: Any, table: dict[str, Any]) -> Any:
     )
 
 
-def _series(points: Rows, x: Any, tips: Sequence[Any], guess: float) -> list[Any]:
-    """Intervals, lines and points of learners; the dashed line is what guessing gets. `points`: mean, low, high besides what `x` reads."""
-    import altair as alt
+Limits = tuple[float, float]
+"""Of the axis of accuracy."""
 
+
+def limits(points: Rows, guess: float) -> Limits:
+    """A little wider than means and intervals, within 0 and 1; panels of one figure share them."""
     ends = [row[end] for row in points for end in ("low", "high") if row[end] is not None]
     shown = [min(max(value, 0.0), 1.0) for value in (*ends, *(row["mean"] for row in points), guess)]
     pad = 0.04 * max(max(shown) - min(shown), 0.1)
-    scale = alt.Scale(domain=[max(0.0, min(shown) - pad), min(1.0, max(shown) + pad)], nice=False, clamp=True)
+    return max(0.0, min(shown) - pad), min(1.0, max(shown) + pad)
+
+
+def _series(points: Rows, x: Any, tips: Sequence[Any], guess: float, within: Limits) -> list[Any]:
+    """Intervals, lines and points of learners; the dashed line is what guessing gets. `points`: mean, low, high besides what `x` reads."""
+    import altair as alt
+
+    scale = alt.Scale(domain=list(within), nice=False, clamp=True)
 
     def y(field: str) -> Any:
         return alt.Y(f"{field}:Q", title="accuracy", scale=scale, axis=alt.Axis(tickCount=6, grid=True))
@@ -65,26 +74,39 @@ def _tips(*more: Any) -> list[Any]:
     ]
 
 
-def against_k(points: Rows, guess: float) -> Spec:
+def against_k(points: Rows, guess: float, within: Limits) -> Spec:
     """`points`: learner, kind, k, at (K, moved a little so that intervals do not hide each other), mean, low, high."""
     import altair as alt
 
     ks = sorted({row["k"] for row in points})
     scale = alt.Scale(type="log", base=2, domain=[ks[0] / 1.25, ks[-1] * 1.25], nice=False)
     x = alt.X("at:Q", title="K, examples per label", scale=scale, axis=alt.Axis(values=ks, format="d", grid=False))
-    return spec_of(alt.layer(*_series(points, x, _tips(), guess)), height=TALL)
+    return spec_of(alt.layer(*_series(points, x, _tips(), guess, within)), height=TALL)
 
 
-def against_cost(points: Rows, guess: float, title: str) -> Spec:
+def against_cost(points: Rows, guess: float, within: Limits, title: str) -> Spec:
     """`points`: learner, kind, k, flops, mean, low, high; the points of a learner are joined from the smallest K to the largest."""
     import altair as alt
 
     low, high = min(row["flops"] for row in points), max(row["flops"] for row in points)
     scale = alt.Scale(type="log", domain=[low / 1.3, high * 1.3], nice=False)
     x = alt.X("flops:Q", title=title, scale=scale, axis=alt.Axis(format="~s", tickCount=4, labelOverlap="greedy"))
-    layers = _series(points, x, _tips(alt.Tooltip("flops:Q", format=".3s", title="FLOP")), guess)
+    layers = _series(points, x, _tips(alt.Tooltip("flops:Q", format=".3s", title="FLOP")), guess, within)
     layers[2] = layers[2].encode(order=alt.Order("k:Q"))
     return spec_of(alt.layer(*layers), height=TALL)
+
+
+def against_window(points: Rows, guess: float) -> Spec:
+    """`points`: learner, kind, k, episode, share (of the context window that the prompt fills), accuracy."""
+    import altair as alt
+
+    percent = alt.Axis(format="~%", tickCount=5, labelOverlap="greedy")
+    x = alt.X("share:Q", title="share of the context window that the prompt fills", scale=alt.Scale(zero=False, padding=14), axis=percent)
+    y = alt.Y("accuracy:Q", scale=alt.Scale(zero=False, padding=10), axis=alt.Axis(tickCount=6, grid=True))
+    tips = [alt.Tooltip("k:Q", title="K"), "episode:N", alt.Tooltip("share:Q", format=".1%"), alt.Tooltip("accuracy:Q", format=".3f")]
+    circles = alt.Chart(alt.InlineData(values=points)).mark_circle(size=60, opacity=0.65).encode(x=x, y=y, color=_colour(), tooltip=tips)
+    line = alt.Chart(alt.InlineData(values=[{"guess": guess}])).mark_rule(style="reference").encode(y="guess:Q")
+    return spec_of(alt.layer(line, circles), height=220)
 
 
 def _decades(field: str, title: str, rows: Rows) -> Any:

@@ -11,7 +11,7 @@ from compare.report.breakeven import Line, Prompt, Weights, break_even, weights
 from compare.report.facts import Json, signed
 from compare.report.figures import by_k, k_title
 from compare.statistics import REFERENCE
-from icl.report.facts import number, scaled
+from icl.report.facts import number, percent, scaled
 from icl.report.figures import Figure, Table
 
 TOGETHER = 6
@@ -26,6 +26,7 @@ def against_k(summary: Json, chance: float) -> list[Figure]:
     if len(groups) < 2:
         return []
     names = [row["learner"] for row in next(iter(groups.values()))]
+    within = charts.limits([_point(row, {}) for row in summary["rows"]], chance)
     out = []
     for i, (title, members) in enumerate(_panels(names).items()):
         points = [
@@ -35,7 +36,9 @@ def against_k(summary: Json, chance: float) -> list[Figure]:
         words = "; ".join(f"{row['learner']} {number(row['accuracy']['mean'])} at {row['k_shot']}" for row in _rows(summary, members))
         table = tuple((f"K = {k}", *(_with_interval(row) for row in rows if row["learner"] in members)) for k, rows in groups.items())
         head = ("K", *(name for name in names if name in members))
-        out.append(Figure(f"against-k-{i}", title, f"Accuracy against K: {words}", charts.against_k(points, chance), Table(head, table)))
+        out.append(
+            Figure(f"against-k-{i}", title, f"Accuracy against K: {words}", charts.against_k(points, chance, within), Table(head, table))
+        )
     return out
 
 
@@ -43,6 +46,7 @@ def against_cost(summary: Json, cost: Json, chance: float, n_queries: int) -> li
     """Accuracy against the FLOPs of adapting and answering the queries of an episode, meta-training left out."""
     spent = {(r["learner"], r["k_shot"]): r["flops"]["adapt"] + n_queries * r["flops"]["per_query"] for r in cost["rows"]}
     names = list(dict.fromkeys(row["learner"] for row in summary["rows"]))
+    within = charts.limits([_point(row, {}) for row in summary["rows"]], chance)
     out = []
     for i, (title, members) in enumerate(_panels(names).items()):
         rows = _rows(summary, members)
@@ -51,11 +55,30 @@ def against_cost(summary: Json, cost: Json, chance: float, n_queries: int) -> li
             (f"{r['learner']}, K = {r['k_shot']}", scaled(p["flops"], "FLOP"), _with_interval(r)) for r, p in zip(rows, points, strict=True)
         )
         words = "; ".join(f"{name} {flops}: {accuracy}" for name, flops, accuracy in table)
-        spec = charts.against_cost(points, chance, f"FLOP to adapt and to answer {n_queries} queries")
+        spec = charts.against_cost(points, chance, within, f"FLOP to adapt and to answer {n_queries} queries")
         out.append(
             Figure(f"against-cost-{i}", title, f"Accuracy against cost: {words}", spec, Table(("Learner", "Cost", "Accuracy"), table))
         )
     return out
+
+
+def against_window(summary: Json, cost: Json, chance: float) -> list[Figure]:
+    """In-context accuracy of every episode against how full the context window is; none for a run that did not keep that."""
+    prefix = {row["k_shot"]: row for row in cost["in_context_prefix"]}
+    points = []
+    for row in _rows(summary, [REFERENCE]):
+        kept = prefix.get(row["k_shot"], {})
+        of_episodes = zip(kept.get("prompt_tokens", ()), row["accuracy"]["per_episode"], strict=False)  # empty in runs from before
+        for i, (tokens, accuracy) in enumerate(of_episodes):
+            names = {"learner": REFERENCE, "k": row["k_shot"], "episode": f"e{i:03d}"}
+            points.append({**names, "tokens": tokens, "share": tokens / kept["window"], "accuracy": accuracy})
+    if not points:
+        return []
+    rows = tuple((f"K = {p['k']}, {p['episode']}", f"{p['tokens']:,}", percent(p["share"]), number(p["accuracy"])) for p in points)
+    least, most = (percent(end(p["share"] for p in points)) for end in (min, max))
+    label = f"In-context accuracy against the context window: prompts fill {least} to {most}"
+    table = Table(("Episode", "Tokens", "Share of the window", "Accuracy"), rows)
+    return [Figure("against-window", "", label, charts.against_window(points, chance), table)]
 
 
 def _panels(names: Sequence[str]) -> dict[str, list[str]]:

@@ -15,7 +15,6 @@ from icl.runs.files import read_json
 
 HERE = Path(__file__).parent
 SEARCH_HEAD = ("Learner", "K", "Configurations", "Episodes each", "Chosen", "Its accuracy there", "Time of the search")
-STEPS_HEAD = ("Learner", "K", "Gradient steps", "Accuracy there", "Episodes")
 BREAK_EVEN_HEAD = ("Learner", "K", "Accuracy to in-context", "FLOP, prompt alone", "FLOP, prompt kept", "Seconds, as it was run")
 PREFIX_HEAD = ("In-context", "Alone, per query", "Kept, once per task", "Kept, per query")
 
@@ -59,6 +58,8 @@ class Page:
     reliability: list[Figure]
     search: Table
     budget: Pairs
+    against_window: list[Figure]
+    """In-context accuracy by how full the window is; empty without in-context learning."""
     failures: list[tuple[str, str, str]]
     """Learner and K, episode, reason."""
     total_seconds: str
@@ -69,8 +70,8 @@ class Page:
     @property
     def figures(self) -> list[Figure]:
         """All charts of the page."""
-        groups = (self.accuracy, self.differences, self.against_k, self.against_cost, self.costs, self.agreement, self.reliability)
-        return [figure for group in groups for figure in group]
+        first = (self.accuracy, self.differences, self.against_k, self.against_cost, self.costs)
+        return [figure for group in (*first, self.agreement, self.reliability, self.against_window) for figure in group]
 
 
 def write_report(directory: Path, name: str) -> Path:
@@ -115,7 +116,7 @@ def build_page(directory: Path, name: str) -> Page:
         differences=figures.difference_figures(summary, episodes),
         against_k=curves.against_k(summary, chance),
         against_cost=curves.against_cost(summary, cost, chance, run["n_queries"]),
-        steps=_table(STEPS_HEAD, tuning.steps_rows(summary)),
+        steps=tuning.steps_table(summary),
         break_even=_table(BREAK_EVEN_HEAD, curves.break_even_rows(summary, cost, prompts)),
         costs=curves.cost_figures(summary, cost, prompts),
         prefix=_table(PREFIX_HEAD, curves.prefix_rows(prompts)),
@@ -128,6 +129,7 @@ def build_page(directory: Path, name: str) -> Page:
         reliability=agreement.reliabilities(of[largest]),
         search=Table(SEARCH_HEAD, tuning.search_rows(summary, cost)),
         budget=tuning.budget_pairs(summary),
+        against_window=curves.against_window(summary, cost, chance),
         failures=facts.failures(summary),
         total_seconds=seconds(sum(cost["seconds"].values())),
         phases=tuple((phase, seconds(value)) for phase, value in cost["seconds"].items()),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from compare.report.facts import Json, learnt_from, short_seconds
 from icl.report.facts import Pairs, number, scaled
+from icl.report.figures import Table
 
 
 def search_rows(summary: Json, cost: Json) -> tuple[tuple[str, ...], ...]:
@@ -44,16 +45,20 @@ def budget_pairs(summary: Json) -> Pairs:
     return tuple((name, value) for name, value in pairs if value)
 
 
-def steps_rows(summary: Json) -> tuple[tuple[str, ...], ...]:
-    """Learner, K, steps, accuracy of the best settings with so many, meta-validation episodes: of searches that tried several numbers."""
-    out = []
-    for row in summary["rows"]:
-        best: dict[int, float] = {}
-        for tried in row["searched"]:
-            steps = tried["settings"].get("steps")
-            if steps is not None:
-                best[steps] = max(best.get(steps, 0.0), tried["accuracy"])
-        if len(best) > 1:
-            of = (row["learner"], str(row["k_shot"]))
-            out += [(*of, str(steps), number(best[steps]), str(row["search_episodes"])) for steps in sorted(best)]
-    return tuple(out)
+def steps_table(summary: Json) -> Table | None:
+    """Accuracy on meta-validation episodes by gradient steps, with the best of the other settings; None where no search varied them."""
+    found = [(row, best) for row in summary["rows"] if len(best := _by_steps(row)) > 1]
+    columns = sorted({steps for _, best in found for steps in best})
+    rows = tuple(
+        (row["learner"], str(row["k_shot"]), *(number(best[n]) if n in best else "" for n in columns), str(row["search_episodes"]))
+        for row, best in found
+    )
+    return Table(("Learner", "K", *(f"{n} steps" for n in columns), "Episodes"), rows) if rows else None
+
+
+def _by_steps(row: Json) -> dict[int, float]:
+    best: dict[int, float] = {}
+    for tried in row["searched"]:
+        if (steps := tried["settings"].get("steps")) is not None:
+            best[steps] = max(best.get(steps, 0.0), tried["accuracy"])
+    return best

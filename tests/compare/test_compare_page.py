@@ -70,7 +70,15 @@ def test_the_page_opens_whole(chromium: str, run: ComparisonRun, width: int, sch
         browser.close()
     assert complaints == []
     assert [url for url in requests if url != address and not url.startswith("data:")] == []
-    charts = {"accuracy and difference": 4, "against K": 1, "against cost": 1, "break-even": 4, "agreement": 2, "reliability": 4}
+    charts = {
+        "accuracy and difference": 4,
+        "against K": 1,
+        "against cost": 1,
+        "break-even": 4,
+        "agreement": 2,
+        "reliability": 4,
+        "window": 1,
+    }
     assert drawn == sum(charts.values())
     assert overflow <= 0
     assert cut == 0 or width == 390, "no table is cut off on a desk"

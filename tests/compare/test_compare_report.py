@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from compare.learners import LEARNERS
-from compare.report import agreement, breakeven, facts, looks, tuning
+from compare.report import agreement, breakeven, curves, facts, looks, tuning
 from compare.report.answers import agreement as same_answer
 from compare.report.answers import hardest, quadrants, read_answers, shared_errors
 from compare.report.breakeven import BreakEven, Line, break_even
@@ -109,7 +109,18 @@ def test_steps_are_told_from_the_search() -> None:
         {"settings": {"lr": lr, "steps": steps}, "accuracy": accuracy} for lr, steps, accuracy in ((1, 10, 0.6), (1, 20, 0.5), (2, 20, 0.7))
     ]
     row = {"learner": "lora", "k_shot": 4, "searched": tried, "search_episodes": 2}
-    assert tuning.steps_rows({"rows": [row]}) == (("lora", "4", "10", "0.600", "2"), ("lora", "4", "20", "0.700", "2"))
+    table = tuning.steps_table({"rows": [row]})
+    assert table is not None
+    assert (table.head, table.rows) == (("Learner", "K", "10 steps", "20 steps", "Episodes"), (("lora", "4", "0.600", "0.700", "2"),))
+    assert tuning.steps_table({"rows": [{**row, "searched": tried[1:]}]}) is None
+
+
+def test_the_window_is_told_by_episode() -> None:
+    row = {"learner": "in-context", "k_shot": 4, "accuracy": {"per_episode": [0.5, 1.0]}}
+    cost = {"in_context_prefix": [{"k_shot": 4, "prompt_tokens": [256, 512], "window": 2048}]}
+    (figure,) = curves.against_window({"rows": [row]}, cost, 0.5)
+    assert [cells[1:] for cells in figure.numbers.rows] == [("256", "12.5\u202f%", "0.500"), ("512", "25.0\u202f%", "1.000")]
+    assert curves.against_window({"rows": [row]}, {"in_context_prefix": [{"k_shot": 4}]}, 0.5) == []
 
 
 def test_nothing_told_apart_is_said_in_a_few_words() -> None:
