@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from compare.learners import LEARNERS
 from compare.statistics import REFERENCE
 from icl.report.facts import scaled
 
@@ -83,6 +84,12 @@ class Weights:
     """FLOPs."""
     shared_seconds: Line
     whole_seconds: Line
+    reading: float
+    """FLOPs of the demonstrations in its own prompts, which `shared` and `whole` read once and keep; 0 for a learner without any."""
+
+    def alone(self, line: Line) -> Line:
+        """`shared` or `whole`, if every query comes by itself."""
+        return Line(line.once - self.reading, line.per_query + self.reading)
 
     @property
     def meta_trained(self) -> bool:
@@ -106,17 +113,22 @@ def _prompt(row: Any, reading: float, n_queries: int) -> Prompt:
     return Prompt(row["k_shot"], Line(0.0, own + reading), Line(reading, own), together)
 
 
-def weights(cost: Any) -> Iterator[Weights]:
-    """Every learner but in-context learning, in the order of the run."""
+def weights(cost: Any, n_queries: int) -> Iterator[Weights]:
+    """Every learner but in-context learning, in the order of the run. One that shows demonstrations as well is read as the prompt is."""
+    readings = {row["k_shot"]: row["kept_adapt"] for row in cost["in_context_prefix"]}
     for row in cost["rows"]:
-        if row["learner"] == REFERENCE:
+        name, k = row["learner"], row["k_shot"]
+        if name == REFERENCE:
             continue
         flops, seconds = row["flops"], row["seconds"]
+        reading = readings[k] if LEARNERS[name].shows_support else 0
+        once, own = flops["adapt"] + reading, flops["per_query"] - reading / n_queries
         yield Weights(
-            row["learner"],
-            row["k_shot"],
-            Line(flops["adapt"], flops["per_query"]),
-            Line(flops["adapt"] + flops["meta_train"], flops["per_query"]),
+            name,
+            k,
+            Line(once, own),
+            Line(once + flops["meta_train"], own),
             Line(seconds["adapt"], seconds["per_query"]),
             Line(seconds["adapt"] + seconds["meta_train"], seconds["per_query"]),
+            reading,
         )

@@ -102,10 +102,10 @@ def against_window(points: Rows, guess: float) -> Spec:
 
     percent = alt.Axis(format="~%", tickCount=5, labelOverlap="greedy")
     x = alt.X("share:Q", title="share of the context window that the prompt fills", scale=alt.Scale(zero=False, padding=14), axis=percent)
-    y = alt.Y("accuracy:Q", scale=alt.Scale(zero=False, padding=10), axis=alt.Axis(tickCount=6, grid=True))
+    y = alt.Y("accuracy:Q", title="accuracy", scale=alt.Scale(zero=False, padding=10), axis=alt.Axis(tickCount=6, grid=True))
     tips = [alt.Tooltip("k:Q", title="K"), "episode:N", alt.Tooltip("share:Q", format=".1%"), alt.Tooltip("accuracy:Q", format=".3f")]
     circles = alt.Chart(alt.InlineData(values=points)).mark_circle(size=60, opacity=0.65).encode(x=x, y=y, color=_colour(), tooltip=tips)
-    line = alt.Chart(alt.InlineData(values=[{"guess": guess}])).mark_rule(style="reference").encode(y="guess:Q")
+    line = alt.Chart(alt.InlineData(values=[{"guess": guess}])).mark_rule(style="reference").encode(y=alt.Y("guess:Q", title="accuracy"))
     return spec_of(alt.layer(line, circles), height=220)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from compare.report import charts, looks
-from compare.report.breakeven import Line, Prompt, Weights, break_even, weights
+from compare.report.breakeven import Line, Prompt, Weights, break_even
 from compare.report.facts import Json, signed
 from compare.report.figures import by_k, k_title
 from compare.statistics import REFERENCE
@@ -106,12 +106,12 @@ def _with_interval(row: Json) -> str:
     return number(accuracy["mean"]) + (f" [{number(interval[0])}, {number(interval[1])}]" if interval else "")
 
 
-def break_even_rows(summary: Json, cost: Json, of: Mapping[int, Prompt]) -> tuple[tuple[str, ...], ...]:
+def break_even_rows(summary: Json, others: Sequence[Weights], of: Mapping[int, Prompt]) -> tuple[tuple[str, ...], ...]:
     """Learner, K, difference in accuracy, then for how many queries it is cheaper than the prompt alone, kept, together."""
     difference = {(r["learner"], r["k_shot"]): r["difference_to_in_context"] for r in summary["rows"]}
     return tuple(
         (w.learner, str(w.k_shot), signed(difference[w.learner, w.k_shot]["mean"]), *_cells(w, of[w.k_shot]))
-        for w in weights(cost)
+        for w in others
         if w.k_shot in of
     )
 
@@ -122,7 +122,7 @@ def _cells(w: Weights, prompt: Prompt) -> tuple[str, ...]:
         return f"{without} / {with_it}" if w.meta_trained else without
 
     return (
-        both(w.shared, w.whole, prompt.alone),
+        both(w.alone(w.shared), w.alone(w.whole), prompt.alone),
         both(w.shared, w.whole, prompt.kept),
         both(w.shared_seconds, w.whole_seconds, prompt.together),
     )
@@ -136,9 +136,8 @@ def prefix_rows(of: Mapping[int, Prompt]) -> tuple[tuple[str, ...], ...]:
     )
 
 
-def cost_figures(summary: Json, cost: Json, of: Mapping[int, Prompt]) -> list[Figure]:
+def cost_figures(summary: Json, others: Sequence[Weights], of: Mapping[int, Prompt]) -> list[Figure]:
     """Per K: total FLOPs against queries, meta-training left out, and with all of it."""
-    others = list(weights(cost))
     out = []
     for k, prompt in of.items():
         mine = [w for w in others if w.k_shot == k]

@@ -93,6 +93,7 @@ def build_page(directory: Path, name: str) -> Page:
     ways = resolved["spec"].get("n_way") or len(run["labels"])  # runs from before have no n_way
     chance = 1.0 / ways
     prompts = breakeven.prompts(cost, run["n_queries"])
+    others = list(breakeven.weights(cost, run["n_queries"]))
     answers = read_answers(directory)
     of: dict[int, list[Answers]] = {}
     for a in answers:
@@ -117,8 +118,8 @@ def build_page(directory: Path, name: str) -> Page:
         against_k=curves.against_k(summary, chance),
         against_cost=curves.against_cost(summary, cost, chance, run["n_queries"]),
         steps=tuning.steps_table(summary),
-        break_even=_table(BREAK_EVEN_HEAD, curves.break_even_rows(summary, cost, prompts)),
-        costs=curves.cost_figures(summary, cost, prompts),
+        break_even=_table(BREAK_EVEN_HEAD, curves.break_even_rows(summary, others, prompts)),
+        costs=curves.cost_figures(summary, others, prompts),
         prefix=_table(PREFIX_HEAD, curves.prefix_rows(prompts)),
         agreement=agreement.matrices(of),
         shared_errors=[agreement.shared_words(some) for some in of.values() if len(some) > 1],

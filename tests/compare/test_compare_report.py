@@ -50,11 +50,14 @@ def test_the_prompts_lines_come_from_what_was_run() -> None:
     }
     prompt = breakeven.prompts(cost, n_queries=10)[4]
     assert (prompt.alone, prompt.kept, prompt.together) == (Line(0, 230), Line(200, 30), Line(0, 5.0))
-    (maml,) = breakeven.weights(cost)
+    (maml,) = breakeven.weights(cost, n_queries=10)
     assert maml.meta_trained
     assert break_even(maml.shared, prompt.kept).words() == "up to 159"  # 40 + 31 n < 200 + 30 n
     assert break_even(maml.whole, prompt.alone).words() == "from 4"  # 740 + 31 n < 230 n
     assert breakeven.prompts({**cost, "rows": cost["rows"][1:]}, 10) == {}
+    (metaicl,) = breakeven.weights({**cost, "rows": [cost_row("metaicl", 0, 51, 700)]}, n_queries=10)
+    assert (metaicl.shared, metaicl.alone(metaicl.shared)) == (Line(200, 31), Line(0, 231)), "it reads demonstrations, too"
+    assert break_even(metaicl.alone(metaicl.shared), prompt.alone).words() == "never"
 
 
 GIVEN = {"in-context": "aabb-", "maml": "abba-", "protonet": "abbba"}
