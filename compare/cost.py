@@ -51,6 +51,10 @@ class PrefixCosts:
     """Keys and values of the demonstrations computed once …"""
     kept_per_query: int
     """… and read by every query."""
+    prompt_tokens: tuple[int, ...]
+    """Of the longest prompt of the two queries that were looked at: one number per episode, in their order …"""
+    window: int
+    """… and what the model can read at most."""
 
 
 @dataclass(frozen=True)
@@ -87,15 +91,16 @@ class Meter:
         """Query sides of all rows of meta-train or meta-validation episodes."""
         return [text for episode in episodes for text in (*self.support_texts(episode), *self.query_texts(episode))]
 
-    def prefix_costs(self, requests: Sequence[tuple[Sequence[ScoreRequest], Sequence[ScoreRequest]]]) -> PrefixCosts:
-        """`requests`: for each of some episodes the requests of one query, then of another."""
+    def prefix_costs(self, requests: Sequence[tuple[Sequence[ScoreRequest], Sequence[ScoreRequest]]], window: int) -> PrefixCosts:
+        """`requests`: for each of some episodes the requests of one query, then of another; `window`: of the model, in tokens."""
         alone, kept = [], []
         for first, second in requests:
             ids = [r.token_ids for r in (*first, *second)]
             shared = next((i for i, column in enumerate(zip(*ids, strict=False)) if len(set(column)) > 1), min(map(len, ids)))
             alone.append(forward_flops(self.model, tree_work(first)))
             kept.append(forward_flops(self.model, Work(tokens_unique=shared, attended=shared * (shared + 1) // 2)))
-        return PrefixCosts(round(np.mean(alone)), round(np.mean(kept)), round(np.mean(alone) - np.mean(kept)))
+        longest = tuple(max(len(request) for request in (*first, *second)) for first, second in requests)
+        return PrefixCosts(round(np.mean(alone)), round(np.mean(kept)), round(np.mean(alone) - np.mean(kept)), longest, window)
 
 
 def tree_work(requests: Sequence[ScoreRequest]) -> Work:

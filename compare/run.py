@@ -213,7 +213,8 @@ class Contest:
             family.build(self.tools, family.grid[0])
         if not any(family.shows_support for family in families):
             return {}
-        return {k: self.meter.prefix_costs([self._two_queries(e) for e in self.episodes[k]]) for k in reversed(self.prepared.spec.k_shot)}
+        two = {k: [self._two_queries(e) for e in self.episodes[k]] for k in reversed(self.prepared.spec.k_shot)}
+        return {k: self.meter.prefix_costs(requests, self.tools.window) for k, requests in two.items()}
 
     def _two_queries(self, episode: LearningEpisode) -> tuple[list[ScoreRequest], list[ScoreRequest]]:
         learner = LEARNERS["in-context"].build(self.tools, LEARNERS["in-context"].grid[0])

@@ -124,21 +124,29 @@ def _with_margin(row: Json) -> str:
 
 def may_conclude(summary: Json) -> str:
     """Which contrasts are told apart by the adjusted test, in one sentence."""
-    found: dict[str, list[str]] = {"better": [], "worse": [], "open": []}
     tested = [row for row in summary["rows"] if row["difference_to_in_context"]]
     if not tested:
         return f"Without {REFERENCE} among the learners there is no paired contrast here: compare the intervals with care."
     several = len({row["k_shot"] for row in summary["rows"]}) > 1
+    found: dict[str, dict[str, list[int]]] = {"better": {}, "worse": {}, "open": {}}
     for row in tested:
         difference = row["difference_to_in_context"]
         p = difference["p_adjusted"]
         kind = "open" if p is None or p >= LEVEL else "better" if difference["mean"] > 0 else "worse"
-        found[kind].append(f"{row['learner']} (K\u00a0=\u00a0{row['k_shot']})" if several else row["learner"])
-    parts = [f"{_and(found[kind])} {kind} than {REFERENCE}" for kind in ("better", "worse") if found[kind]]
-    if found["open"]:
-        parts.append(f"{', '.join(found['open'])} and {REFERENCE} are not told apart")
+        found[kind].setdefault(row["learner"], []).append(row["k_shot"])
+    names = {kind: [_at(name, ks, several) for name, ks in of.items()] for kind, of in found.items()}
+    parts = [f"{_and(names[kind])} {kind} than {REFERENCE}" for kind in ("better", "worse") if names[kind]]
+    if not parts:
+        parts = [f"no learner is told apart from {REFERENCE}"]
+    elif names["open"]:
+        parts.append(f"{', '.join(names['open'])} and {REFERENCE} are not told apart")
     test = f"paired t test, Holm-adjusted over {len(tested)} contrast{'s' if len(tested) > 1 else ''}, 5 % level"
     return f"On these queries, with this model and template ({test}): {'; '.join(parts)}."
+
+
+def _at(learner: str, ks: Sequence[int], several: bool) -> str:
+    """`lora (K = 1, 4)`, the name alone where the report has one K."""
+    return f"{learner} (K\u00a0=\u00a0{', '.join(map(str, ks))})" if several else learner
 
 
 def _and(names: Sequence[str]) -> str:
@@ -163,58 +171,15 @@ def may_not_conclude(summary: Json, n_episodes: int) -> str:
             "or to meta-train. "
         )
     few = f"{n_episodes} episodes are few: an interval that is wide says so. " if n_episodes < 20 else ""
-    return f"{told}{few}Nothing here speaks for other models, templates, label words or data; “not told apart” does not mean equal."
+    return (
+        f"{told}{few}Nothing here speaks for other models, templates, label words or data; “not told apart” does not mean equal, and "
+        "seconds are those of one machine."
+    )
 
 
 def failures(summary: Json) -> list[tuple[str, str, str]]:
     """Learner and K, episode, reason."""
     return [(f"{row['learner']}, K = {row['k_shot']}", f["episode"], f["reason"]) for row in summary["rows"] for f in row["failures"]]
-
-
-def prefix_rows(cost: Json) -> tuple[tuple[str, ...], ...]:
-    """In-context FLOPs with and without kept keys and values of the demonstrations."""
-    return tuple(
-        (f"K = {row['k_shot']}", *(scaled(row[name], "FLOP") for name in ("alone_per_query", "kept_adapt", "kept_per_query")))
-        for row in sorted(cost["in_context_prefix"], key=lambda row: row["k_shot"])
-    )
-
-
-def search_rows(summary: Json, cost: Json) -> tuple[tuple[str, ...], ...]:
-    """Learner, K, configurations, meta-validation episodes, chosen settings, its accuracy there, seconds of the search."""
-    costs = {(row["learner"], row["k_shot"]): row["search"]["seconds"] for row in cost["rows"]}
-    out = []
-    for row in summary["rows"]:
-        settings = ", ".join(f"{name} {value}" for name, value in row["settings"].items())
-        best = next((t["accuracy"] for t in row["searched"] if t["settings"] == row["settings"]), None)
-        tried = str(len(row["searched"])) if row["searched"] else "none tried"
-        seconds = short_seconds(costs[row["learner"], row["k_shot"]]) if row["searched"] else ""
-        accuracy = "" if best is None else number(best)
-        out.append((row["learner"], str(row["k_shot"]), tried, str(row["search_episodes"]), settings, accuracy, seconds))
-    return tuple(out)
-
-
-def budget_pairs(summary: Json) -> Pairs:
-    """What meta-training and the search could use."""
-    budget = summary["budget"]
-
-    def rows_of(found: Json) -> str:
-        return "; ".join(f"{task}: " + ", ".join(f"{n} {label}" for label, n in of.items()) for task, of in found.items())
-
-    def per_k(found: Json) -> str:
-        return ", ".join(f"{n} (K = {k})" for k, n in found.items())
-
-    pairs = (
-        ("Learnt from", ", ".join(learnt_from(summary)) or "no other tasks: every learner uses its first configuration"),
-        ("Meta-train rows", rows_of(budget["meta_train_rows_per_label"])),
-        ("Meta-validation rows", rows_of(budget["meta_validation_rows_per_label"])),
-        ("Meta-train episodes", per_k(budget["meta_train_episodes"])),
-        ("Meta-validation episodes", per_k(budget["meta_validation_episodes"])),
-        ("Search", f"{scaled(budget['search_flops'], 'FLOP')} of playing for each learner and K, and one episode at least"),
-        ("Outer steps", str(budget["meta_steps"])),
-        ("Left out", "; ".join(budget["left_out"])),
-        ("Rows with a text of the task", f"{budget['texts_shared_with_the_task']:,} left out of the other tasks"),
-    )
-    return tuple((name, value) for name, value in pairs if value)
 
 
 def command_line(spec: Json) -> str:

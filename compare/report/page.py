@@ -1,4 +1,4 @@
-"""`report.html` of a comparison: one self-contained page. A pure view of the files in the run's directory."""
+"""`report.html` and `report.md` of a comparison. Pure views of the files in the run's directory: both can be made again from them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from compare.report import facts, figures
+from compare.report import agreement, breakeven, curves, facts, figures, looks, tuning
+from compare.report.answers import Answers, read_answers
 from icl.report.embed import render
 from icl.report.facts import Pairs, seconds
 from icl.report.figures import Figure, Table, specs
@@ -14,6 +15,8 @@ from icl.runs.files import read_json
 
 HERE = Path(__file__).parent
 SEARCH_HEAD = ("Learner", "K", "Configurations", "Episodes each", "Chosen", "Its accuracy there", "Time of the search")
+BREAK_EVEN_HEAD = ("Learner", "K", "Accuracy to in-context", "FLOP, prompt alone", "FLOP, prompt kept", "Seconds, as it was run")
+PREFIX_HEAD = ("In-context", "Alone, per query", "Kept, once per task", "Kept, per query")
 
 
 @dataclass(frozen=True)
@@ -33,11 +36,30 @@ class Page:
     may_conclude: str
     may_not_conclude: str
     rows: list[facts.Row]
+    keys: dict[str, list[looks.Key]]
+    """The legend of all charts: kind → learners."""
     accuracy: list[Figure]
     differences: list[Figure]
+    against_k: list[Figure]
+    against_cost: list[Figure]
+    steps: Table | None
+    """Accuracy by number of gradient steps, where a search tried several."""
+    break_even: Table | None
+    """None without in-context learning, or with nothing else."""
+    costs: list[Figure]
     prefix: Table | None
+    agreement: list[Figure]
+    shared_errors: list[str]
+    overlap: Table | None
+    hardest: Table
+    largest_k: int
+    """The K that the hardest queries and the reliability diagrams are for."""
+    calibration: Table
+    reliability: list[Figure]
     search: Table
     budget: Pairs
+    against_window: list[Figure]
+    """In-context accuracy by how full the window is; empty without in-context learning."""
     failures: list[tuple[str, str, str]]
     """Learner and K, episode, reason."""
     total_seconds: str
@@ -45,13 +67,21 @@ class Page:
     command: str
     provenance: Pairs
 
+    @property
+    def figures(self) -> list[Figure]:
+        """All charts of the page."""
+        first = (self.accuracy, self.differences, self.against_k, self.against_cost, self.costs)
+        return [figure for group in (*first, self.agreement, self.reliability, self.against_window) for figure in group]
+
 
 def write_report(directory: Path, name: str) -> Path:
-    """Writes `report.html` into the directory of a comparison whose other files are there; `name` is the run's name."""
+    """Writes `report.html` and `report.md` into the directory of a comparison whose other files are there; `name` is the run's name."""
+    from compare.report.markdown import markdown
+
     page = build_page(directory, name)
     path = directory / "report.html"
-    text = render("comparison.html.jinja", specs([*page.accuracy, *page.differences]), page, HERE)
-    path.write_text(text, encoding="utf-8", newline="\n")
+    path.write_text(render("comparison.html.jinja", specs(page.figures), page, HERE), encoding="utf-8", newline="\n")
+    (directory / "report.md").write_text(markdown(page), encoding="utf-8", newline="\n")
     return path
 
 
@@ -60,8 +90,15 @@ def build_page(directory: Path, name: str) -> Page:
     summary, cost, environment, resolved = (read_json(directory / f"{file}.json") for file in ("summary", "cost", "environment", "spec"))
     run: dict[str, Any] = environment["run"]
     episodes = [f"e{i:03d}" for i in range(run["n_episodes"])]
-    prefix = facts.prefix_rows(cost)
     ways = resolved["spec"].get("n_way") or len(run["labels"])  # runs from before have no n_way
+    chance = 1.0 / ways
+    prompts = breakeven.prompts(cost, run["n_queries"])
+    others = list(breakeven.weights(cost, run["n_queries"]))
+    answers = read_answers(directory)
+    of: dict[int, list[Answers]] = {}
+    for a in answers:
+        of.setdefault(a.k_shot, []).append(a)
+    largest = max(of)
     return Page(
         run=name,
         task=run["task"],
@@ -75,14 +112,32 @@ def build_page(directory: Path, name: str) -> Page:
         may_conclude=facts.may_conclude(summary),
         may_not_conclude=facts.may_not_conclude(summary, run["n_episodes"]),
         rows=facts.table_rows(summary, cost),
-        accuracy=figures.accuracy_figures(summary, episodes, 1.0 / ways),
+        keys=looks.keys([a.learner for a in answers]),
+        accuracy=figures.accuracy_figures(summary, episodes, chance),
         differences=figures.difference_figures(summary, episodes),
-        prefix=Table(("In-context", "Alone, per query", "Kept, once per task", "Kept, per query"), prefix) if prefix else None,
-        search=Table(SEARCH_HEAD, facts.search_rows(summary, cost)),
-        budget=facts.budget_pairs(summary),
+        against_k=curves.against_k(summary, chance),
+        against_cost=curves.against_cost(summary, cost, chance, run["n_queries"]),
+        steps=tuning.steps_table(summary),
+        break_even=_table(BREAK_EVEN_HEAD, curves.break_even_rows(summary, others, prompts)),
+        costs=curves.cost_figures(summary, others, prompts),
+        prefix=_table(PREFIX_HEAD, curves.prefix_rows(prompts)),
+        agreement=agreement.matrices(of),
+        shared_errors=[agreement.shared_words(some) for some in of.values() if len(some) > 1],
+        overlap=_table(agreement.OVERLAP_HEAD, agreement.overlap_rows(of)),
+        hardest=agreement.hardest_table(of[largest]),
+        largest_k=largest,
+        calibration=Table(agreement.HEAD, agreement.calibration_rows(answers)),
+        reliability=agreement.reliabilities(of[largest]),
+        search=Table(SEARCH_HEAD, tuning.search_rows(summary, cost)),
+        budget=tuning.budget_pairs(summary),
+        against_window=curves.against_window(summary, cost, chance),
         failures=facts.failures(summary),
         total_seconds=seconds(sum(cost["seconds"].values())),
         phases=tuple((phase, seconds(value)) for phase, value in cost["seconds"].items()),
         command=facts.command_line(resolved["spec"]),
         provenance=facts.provenance(resolved, environment, summary["spec_sha256"]),
     )
+
+
+def _table(head: tuple[str, ...], rows: tuple[tuple[str, ...], ...]) -> Table | None:
+    return Table(head, rows) if rows else None

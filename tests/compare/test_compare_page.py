@@ -28,10 +28,10 @@ def chromium() -> str:
     return path
 
 
-@pytest.fixture
-def run(tmp_path: Path, tiny_model_dir: Path, monkeypatch: pytest.MonkeyPatch) -> ComparisonRun:
-    tasks = {"films": review_task(tmp_path, "films", related=["books"]), "books": review_task(tmp_path, "books")}
-    monkeypatch.setattr(compare.prepare, "load_task", lambda name, data_dir=None: tasks[name])
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory, tiny_model_dir: Path) -> ComparisonRun:
+    place = tmp_path_factory.mktemp("compare")
+    tasks = {"films": review_task(place, "films", related=["books"]), "books": review_task(place, "books")}
     spec = ComparisonSpec(
         "films",
         ("in-context", "linear-probe", "protonet", "maml"),
@@ -43,7 +43,9 @@ def run(tmp_path: Path, tiny_model_dir: Path, monkeypatch: pytest.MonkeyPatch) -
         device="cpu",
         meta_steps=2,
     )
-    return run_comparison(spec, out=tmp_path / "runs")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compare.prepare, "load_task", lambda name, data_dir=None: tasks[name])
+        return run_comparison(spec, out=place / "runs")
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1000, "light")])
@@ -68,8 +70,19 @@ def test_the_page_opens_whole(chromium: str, run: ComparisonRun, width: int, sch
         browser.close()
     assert complaints == []
     assert [url for url in requests if url != address and not url.startswith("data:")] == []
-    assert drawn == 4, "accuracy and difference, for two K"
+    charts = {
+        "accuracy and difference": 4,
+        "against K": 1,
+        "against cost": 1,
+        "break-even": 4,
+        "agreement": 2,
+        "reliability": 4,
+        "window": 1,
+    }
+    assert drawn == sum(charts.values())
     assert overflow <= 0
     assert cut == 0 or width == 390, "no table is cut off on a desk"
     assert "What you may conclude." in text
     assert "icl compare films" in text
+    written = (run.dir / "report.md").read_text(encoding="utf-8")
+    assert all(f"## {title}" in written for title in ("Results", "Break-even", "Calibration", "Search", "Failures", "Made with"))

@@ -66,7 +66,16 @@ def table(run: ComparisonRun) -> list[dict[str, Any]]:
 
 def test_a_run_has_its_files_and_the_json_of_the_issue(spec: ComparisonSpec, tmp_path: Path) -> None:
     run = run_comparison(spec, out=tmp_path / "runs")
-    names = {"spec.json", "environment.json", "episodes.jsonl", "predictions.parquet", "summary.json", "cost.json", "report.html"}
+    names = {
+        "spec.json",
+        "environment.json",
+        "episodes.jsonl",
+        "predictions.parquet",
+        "summary.json",
+        "cost.json",
+        "report.html",
+        "report.md",
+    }
     assert {path.name for path in run.dir.iterdir()} == names
     assert [path.name for path in (tmp_path / "runs").iterdir()] == [run.name]
     printed = run.to_json()
