@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from arena import plain_episode, plain_tools
 from test_compare_run import known_tasks
@@ -55,9 +56,20 @@ def spec(library: dict[str, Task], tiny_model_dir: Path) -> ComparisonSpec:
 
 
 def contents(directory: Path) -> dict[str, bytes]:
-    """Every file but those that hold times."""
-    timed = {"cost.json", "report.html"}
-    return {str(p.relative_to(directory)): p.read_bytes() for p in directory.rglob("*") if p.is_file() and p.name not in timed}
+    """Every file but those that hold times, and the predictions, whose last digits features that are computed again may change."""
+    other = {"cost.json", "report.html", "report.md", "predictions.parquet"}
+    return {str(p.relative_to(directory)): p.read_bytes() for p in directory.rglob("*") if p.is_file() and p.name not in other}
+
+
+def check_predictions(mine: Path, theirs: Path) -> None:
+    """The same rows, and log-probabilities that agree to 1e-5."""
+    ours, wanted = (pq.read_table(directory / "predictions.parquet").to_pylist() for directory in (mine, theirs))
+    assert len(ours) == len(wanted) > 0
+    for row, other in zip(ours, wanted, strict=True):
+        assert {k: v for k, v in row.items() if not isinstance(v, float)} == {k: v for k, v in other.items() if not isinstance(v, float)}
+        assert [v for v in row.values() if isinstance(v, float)] == pytest.approx(
+            [v for v in other.values() if isinstance(v, float)], abs=1e-5
+        )
 
 
 def stop_after(parts: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,6 +100,7 @@ def test_killed_again_and_again_it_ends_in_the_same_bytes(spec: ComparisonSpec, 
                 kills += 1
     assert kills > 2
     assert contents(run.dir) == contents(whole.dir)
+    check_predictions(run.dir, whole.dir)
     assert [path.name for path in out.iterdir()] == [run.name]
     costs, expected = run.read("cost"), whole.read("cost")
     for mine, theirs in zip(costs["rows"], expected["rows"], strict=True):
@@ -125,6 +138,7 @@ def test_a_process_that_is_killed_while_it_works(spec: ComparisonSpec, tmp_path:
     again = run_comparison(spec, out=tmp_path / "runs")
     assert again.dir == begun
     assert contents(again.dir) == contents(whole.dir)
+    check_predictions(again.dir, whole.dir)
 
 
 def test_what_another_spec_left_behind_is_refused_with_both_hashes(
