@@ -10,9 +10,8 @@ from typing import Any
 from compare.beside.paired import Line
 from compare.beside.run import Beside
 from icl.report.embed import render
-from icl.report.facts import number
+from icl.report.facts import number, p_value, signed
 from icl.report.figures import Table
-from icl.sweep.report.facts import p_value, signed
 
 HERE = Path(__file__).parent
 UNSHORT = 60

@@ -8,12 +8,11 @@ import numpy as np
 
 from compare.report import charts
 from compare.report.answers import Answers, agreement, hardest, quadrants, shared_errors
-from compare.report.facts import span
 from compare.statistics import REFERENCE
 from icl.intervals import pooled_ece
 from icl.report import evidence
 from icl.report.charts import reliability
-from icl.report.facts import number, percent
+from icl.report.facts import number, percent, span
 from icl.report.figures import Figure, Table
 
 HEAD = ("Learner", "K", "Calibration error", "95 % interval", "If perfect", "Mean confidence", "Share right")

@@ -8,10 +8,10 @@ from typing import Any
 
 from compare.report import charts, looks
 from compare.report.breakeven import Line, Prompt, Weights, break_even
-from compare.report.facts import Json, signed
+from compare.report.facts import Json
 from compare.report.figures import by_k, k_title
 from compare.statistics import REFERENCE
-from icl.report.facts import number, percent, scaled
+from icl.report.facts import number, percent, scaled, signed
 from icl.report.figures import Figure, Table
 
 TOGETHER = 6

@@ -9,7 +9,7 @@ from typing import Any
 
 from compare.statistics import REFERENCE
 from compare.types import ComparisonSpec
-from icl.report.facts import Pairs, number, percent, scaled
+from icl.report.facts import Pairs, number, p_value, percent, scaled, signed, span
 from icl.report.facts import seconds as duration
 
 LEVEL = 0.05
@@ -62,7 +62,7 @@ def _row(row: Json, cost: Json) -> Row:
         worst=number(accuracy["worst"]),
         difference=signed(difference["mean"]) if difference else "",
         difference_interval=span(difference["ci95"], signed) if difference else "",
-        p_adjusted=p_text(difference["p_adjusted"]) if difference else "",
+        p_adjusted=p_value(difference["p_adjusted"]) if difference else "",
         adapt=pair("adapt"),
         per_query=pair("per_query"),
         meta_train=pair("meta_train"),
@@ -70,24 +70,6 @@ def _row(row: Json, cost: Json) -> Row:
         stored=size(row["bytes_per_task"]),
         failed=row["failed_episodes"],
     )
-
-
-def span(interval: Sequence[float] | None, write: Any = number) -> str:
-    """`0.801 to 0.883`, empty where there is no interval."""
-    return f"{write(interval[0])} to {write(interval[1])}" if interval else ""
-
-
-def signed(value: float) -> str:
-    """Three decimals with their sign."""
-    text = number(value)
-    return text if text.startswith("−") or text == "0.000" else f"+{text}"
-
-
-def p_text(p: float | None) -> str:
-    """Three decimals, or `< 0.001`; empty where there is no test."""
-    if p is None:
-        return ""
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def short_seconds(value: float) -> str:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from compare.report import looks
-from compare.report.facts import Json, signed
+from compare.report.facts import Json
 from icl.report import charts
-from icl.report.facts import number
+from icl.report.facts import number, signed
 from icl.report.figures import Figure, Table
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -112,6 +112,22 @@ def number(value: float) -> str:
     """Three decimals, a real minus sign, no negative zero."""
     text = f"{value:.3f}"
     return "0.000" if text == "-0.000" else text.replace("-", "−")
+
+
+def signed(value: float) -> str:
+    """+0.012, −0.012, 0.000."""
+    text = number(value)
+    return text if text == "0.000" or text.startswith("−") else f"+{text}"
+
+
+def p_value(p: float | None) -> str:
+    """Three decimals, or that it is less than can be shown; empty where there is no test."""
+    return "" if p is None else "< 0.001" if p < 0.001 else number(p)
+
+
+def span(interval: Sequence[float] | None, write: Callable[[float], str] = number) -> str:
+    """`0.801 to 0.883`; empty where there is no interval."""
+    return f"{write(interval[0])} to {write(interval[1])}" if interval else ""
 
 
 def percent(share: float) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from icl.calibration import get_calibrator
-from icl.report.facts import NAMES, Pairs, number, percent, scaled, seconds
+from icl.report.facts import NAMES, Pairs, number, p_value, percent, scaled, seconds, signed, span
 from icl.sweep.analysis import Analysis
 from icl.sweep.marginals import Effect, Marginal
 from icl.sweep.results import Results, Row
@@ -38,22 +38,6 @@ class Line:
     behind_interval: str
     p: str
     transductive: bool
-
-
-def signed(value: float) -> str:
-    """+0.012, −0.012, 0.000."""
-    text = number(value)
-    return text if text == "0.000" or text.startswith("−") else f"+{text}"
-
-
-def p_value(p: float | None) -> str:
-    """Three decimals, or that it is less than can be shown."""
-    return "" if p is None else "< 0.001" if p < 0.001 else number(p)
-
-
-def span(interval: Sequence[float] | None, write: Any = number) -> str:
-    """`0.801 to 0.883`."""
-    return f"{write(interval[0])} to {write(interval[1])}" if interval else ""
 
 
 def lines(of: Analysis) -> list[Line]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from icl.metrics import METRICS
-from icl.report.facts import command_line, number
+from icl.report.facts import command_line, number, p_value
 from icl.sweep.analysis import Analysis, confirmation
-from icl.sweep.report.facts import p_value
 from icl.sweep.settings import words
 from icl.sweep.statistics import Contrast
 
