@@ -78,41 +78,64 @@ class Pair:
     contrast: Contrast
 
 
-def plan(text: str) -> dict[str, int]:
-    """`features=200,lora=5` → group → episodes. Raises IclError for anything else."""
-    found: dict[str, int] = {}
+@dataclass(frozen=True)
+class Share:
+    """What a group gets: so many episodes, at these K only (empty: at all of the study's)."""
+
+    episodes: int
+    k_shot: tuple[int, ...] = ()
+
+
+def plan(text: str) -> dict[str, Share]:
+    """`features=200,lora=5@1+5` → group → its share. Raises IclError for anything else."""
+    found: dict[str, Share] = {}
     for part in text.split(","):
-        name, equals, count = part.strip().partition("=")
+        name, _, rest = part.strip().partition("=")
+        count, at, ks = rest.partition("@")
         if name not in GROUPS:
             raise unknown_name("group of learners", name, GROUPS)
-        if not equals or not count.isdigit() or int(count) < 2 or name in found:
-            raise IclError(f"--episodes must name each group once with 2 episodes or more, but has '{part}'; for example prompts=20,lora=5")
-        found[name] = int(count)
+        numbers = [count, *(ks.split("+") if at else ())]
+        if not all(number.isdigit() for number in numbers) or int(count) < 2 or name in found:
+            raise IclError(
+                f"--episodes must name each group once, with 2 episodes or more and perhaps some K, but has '{part}'; "
+                "for example prompts=20,lora=5@4"
+            )
+        found[name] = Share(int(count), tuple(int(number) for number in numbers[1:]))
     return found
 
 
-def run_plan(spec: ComparisonSpec, episodes: Mapping[str, int], out: Path, data_dir: Path | None) -> list[Line]:
+def run_plan(spec: ComparisonSpec, shares: Mapping[str, Share], out: Path, data_dir: Path | None) -> list[Line]:
     """Every group of the plan on the spec's task, whose learners and episodes are the group's. Raises IclError as `compare` does."""
     runs = []
-    for name, count in episodes.items():
+    for name, share in shares.items():
         group = GROUPS[name]
-        print(f"{spec.task}: {name}, {count} episodes", file=sys.stderr, flush=True)
-        runs.append(
-            compare(replace(spec, learners=group.learners, episodes=count, calibration=group.calibration), out=out, data_dir=data_dir)
+        print(f"{spec.task}: {name}, {share.episodes} episodes", file=sys.stderr, flush=True)
+        if stray := [k for k in share.k_shot if k not in spec.k_shot]:
+            raise IclError(
+                f"group {name} asks for K = {stray[0]}, but the study has {', '.join(map(str, spec.k_shot))}; add it to --k-shot"
+            )
+        its = replace(
+            spec,
+            learners=group.learners,
+            episodes=share.episodes,
+            k_shot=share.k_shot or spec.k_shot,
+            calibration=group.calibration,
         )
+        runs.append(compare(its, out=out, data_dir=data_dir))
     check_same_beginnings([run.dir / "episodes.jsonl" for run in runs])
     return [line for run in runs for line in lines_of(run)]
 
 
 def check_same_beginnings(files: Sequence[Path]) -> None:
-    """Raises IclError unless the episodes of every file are the first ones of the longest: same labels, support and queries."""
+    """Raises IclError unless the episodes of every file are the first ones of the longest: same labels and queries, nested support."""
     every = [[json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] for path in files]
     longest = max(every, key=len)
     for path, episodes in zip(files, every, strict=True):
         for mine, theirs in zip(episodes, longest, strict=False):
-            if mine != theirs:
+            n = min(len(mine["support"]), len(theirs["support"]))  # the support of a smaller K is the beginning of a larger one's
+            if {**mine, "support": mine["support"][:n]} != {**theirs, "support": theirs["support"][:n]}:
                 raise IclError(
-                    f"{path}: episode {mine['id']} is not that of the longest file, so results cannot be paired; run all groups anew"
+                    f"{path}: episode {mine['id']} is not that of the longest file, so nothing can be paired; run all groups anew"
                 )
 
 
@@ -158,7 +181,9 @@ def options(description: str, name: str, **defaults: str) -> argparse.ArgumentPa
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--tasks", default=defaults["tasks"], help="comma-separated")
     parser.add_argument("--k-shot", default=defaults["k_shot"], help="support examples per label, comma-separated")
-    parser.add_argument("--episodes", default=defaults["episodes"], help=f"episodes per group; groups: {', '.join(GROUPS)}")
+    parser.add_argument(
+        "--episodes", default=defaults["episodes"], help=f"episodes per group, and @K for some K only; groups: {', '.join(GROUPS)}"
+    )
     parser.add_argument("--queries", type=int, default=int(defaults["queries"]), help="per episode")
     parser.add_argument("--meta-steps", type=int, default=300, help="outer steps of meta-learners")
     parser.add_argument("--model", default=ComparisonSpec.model)

@@ -32,9 +32,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--n-way", type=int, default=5, help="classes per episode")
     given = parser.parse_args(arguments)
     try:
-        episodes = plan(given.episodes)
+        shares = plan(given.episodes)
         specs = [spec_of(given, task, given.n_way) for task in given.tasks.split(",")]
-        lines = [line for spec in specs for line in run_plan(spec, episodes, given.out, given.data_dir)]
+        lines = [line for spec in specs for line in run_plan(spec, shares, given.out, given.data_dir)]
         report(lines, NAME, given.docs)
     except IclError as error:
         sys.exit(f"{NAME}: {error}")

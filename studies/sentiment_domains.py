@@ -34,9 +34,9 @@ def main(arguments: list[str] | None = None) -> None:
     )
     given = parser.parse_args(arguments)
     try:
-        episodes = plan(given.episodes)
+        shares = plan(given.episodes)
         specs = [spec_of(given, CARDS.get(task, task)) for task in given.tasks.split(",")]
-        lines = [line for spec in specs for line in run_plan(spec, episodes, given.out, given.data_dir)]
+        lines = [line for spec in specs for line in run_plan(spec, shares, given.out, given.data_dir)]
         report(lines, NAME, given.docs)
     except IclError as error:
         sys.exit(f"{NAME}: {error}")

@@ -109,7 +109,7 @@ def search_line(facts: Mapping[str, Any]) -> str:
     tried = "; ".join(f"rate {t['lr']:g}, {t['steps']} steps: {t['accuracy']:.3f}" for t in facts["tried"])
     chosen, queries = facts["settings"], facts["search_queries"] * facts["tried"][0]["episodes"]
     return (
-        f"LoRA's setting, chosen once on {queries} validation queries at K = {facts['search_k']}: {tried}. "
+        f"LoRA's rate, chosen once on {queries} validation queries at K = {facts['search_k']}: {tried}. "
         f"Taken: rank {chosen['rank']}, rate {chosen['lr']:g}, {chosen['steps']} steps."
     )
 

@@ -26,10 +26,11 @@ def study(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Any]:
     return importlib.import_module
 
 
-@pytest.mark.parametrize("text", ["features", "features=1", "lora=x", "lora=4,lora=5", "lore=4"])
+@pytest.mark.parametrize("text", ["features", "features=1", "lora=x", "lora=4,lora=5", "lore=4", "lora=4@", "lora=4@x"])
 def test_a_plan_names_groups_and_episodes(study: Callable[[str], Any], text: str) -> None:
-    plan = study("comparisons").plan
-    assert plan("features=200, lora=5") == {"features": 200, "lora": 5}
+    comparisons = study("comparisons")
+    plan, share = comparisons.plan, comparisons.Share
+    assert plan("features=200, lora=5@1+4") == {"features": share(200), "lora": share(5, (1, 4))}
     with pytest.raises(IclError):
         plan(text)
 
@@ -51,14 +52,17 @@ def test_learners_are_paired_on_the_first_episodes_that_both_have(study: Callabl
     assert pairs["toy", 1, "protonet"].contrast.difference.mean == pytest.approx(0.02)
     text = report.table("toy", lines, pairs)
     assert "| 1 | lora | 3 (1 failed) | 0.900 ± 0.000 | **+0.400 ± 0.248** (3) |" in text
-    assert "| 1 | in-context | 5 | 0.700 ± 0.349 |  |" in text
+    assert "| 1 | in-context | 5 | 0.700 ± 0.351 |  |" in text
     assert text.index("| 1 | lora") < text.index("| 1 | protonet") < text.index("| 5 | protonet")
 
 
 def test_other_episodes_are_not_paired(study: Callable[[str], Any], tmp_path: Path) -> None:
     check = study("comparisons").check_same_beginnings
     for name, ids in {"long": "abc", "short": "ab", "other": "ax"}.items():
-        (tmp_path / name).write_text("".join(json.dumps({"id": id, "query": [id]}) + "\n" for id in ids), encoding="utf-8")
+        (tmp_path / name).write_text(
+            "".join(json.dumps({"id": id, "query": [id], "support": [1, 2] if name == "short" else [1, 2, 3]}) + "\n" for id in ids),
+            encoding="utf-8",
+        )
     check([tmp_path / "long", tmp_path / "short"])
     with pytest.raises(IclError, match="other: episode x is not that of the longest file"):
         check([tmp_path / "long", tmp_path / "other"])
@@ -79,12 +83,27 @@ def test_groups_of_a_study_share_their_first_episodes(
     docs.mkdir()
     page = docs / "sentiment-domains.md"
     page.write_text("before\n<!-- tables -->\nold\n<!-- end of tables -->\nafter\n", encoding="utf-8")
-    arguments = ["--tasks", "films", "--episodes", "prompts=4,lora=2", "--queries", "8", "--k-shot", "2", "--model", str(tiny_model_dir)]
+    arguments = [
+        "--tasks",
+        "films",
+        "--episodes",
+        "prompts=4,lora=2@1",
+        "--queries",
+        "8",
+        "--k-shot",
+        "1,2",
+        "--model",
+        str(tiny_model_dir),
+    ]
     study("sentiment_domains").main([*arguments, "--out", str(tmp_path / "runs"), "--docs", str(docs)])
     text = page.read_text(encoding="utf-8")
     assert text.startswith("before\n<!-- tables -->\n### films\n")
     assert text.endswith("<!-- end of tables -->\nafter\n")
-    lines = {line["learner"]: line for line in json.loads((docs / "sentiment-domains.json").read_text(encoding="utf-8"))["lines"]}
+    every = json.loads((docs / "sentiment-domains.json").read_text(encoding="utf-8"))["lines"]
+    assert [(line["learner"], line["k_shot"]) for line in every if line["learner"] != "zero-shot"] == [
+        ("in-context", 1), ("in-context", 2), ("lora", 1)
+    ]  # fmt: skip
+    lines = {line["learner"]: line for line in every}
     assert [len(lines[name]["accuracies"]) for name in ("zero-shot", "in-context", "lora")] == [4, 4, 2]
     assert lines["lora"]["minus_in_context"]["episodes"] == 2
     assert lines["lora"]["flops"]["adapt"] > 0
@@ -143,7 +162,7 @@ def test_word_relations(
     numbers = json.loads((docs / "word-relations.json").read_text(encoding="utf-8"))
     assert {arm["arm"] for arm in numbers["played"]["shout"]["2"][0]} == set(play.ARMS)
     assert {arm["arm"] for arm in numbers["played"]["shout"]["0"][0]} == set(play.PROMPTS)
-    assert [t["episodes"] for t in numbers["facts"]["tried"]] == [2, 2, 2, 2]
+    assert [t["episodes"] for t in numbers["facts"]["tried"]] == [2, 2, 2]
 
     card = out / "word-relations" / "cards" / "shout" / "shout.yaml"
     task = load_task(card)
