@@ -2,25 +2,27 @@
 
 card → task → episodes.jsonl → features (once) → per K and learner: search on meta-validation → adapt, predict → paired statistics → run
 
-Every meta-trained learner and every played episode is kept as it is finished (compare/journal.py), so a comparison that was interrupted or
-killed goes on. Features are computed anew: all in one call, so that they are the same to the last bit.
+Every meta-trained learner and every played episode is kept as it is finished (compare/journal.py), and every few seconds where a
+meta-training stands (compare/midway.py), so a comparison that was interrupted or killed goes on. Features are computed anew: all in one
+call, so that they are the same to the last bit.
 """
 
 from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from compare import meta_tasks, search
+from compare import meta_tasks, meta_trained, search
 from compare.accounts import Accounts, total
 from compare.cost import Meter, PrefixCosts, splits
 from compare.features import FeatureStore
 from compare.journal import Journal, check_same_spec
 from compare.kept import KeptScores
+from compare.label_probe import Probe, is_probed, probe
 from compare.learners import LEARNERS, Tools
 from compare.learners.in_context import InContext
 from compare.learners.types import Ledger
@@ -43,6 +45,7 @@ from icl.runs import Draft, is_finished, write_json
 from icl.runs.files import damaged, read_json, writing
 from icl.runs.store import free_directory
 from tasks import Task, keyed_rng
+from tasks.episodes import write_episodes
 
 
 @dataclass(frozen=True)
@@ -130,7 +133,7 @@ def _finished(prepared: Prepared, draft: Draft, clock: Clock, events: Events, fr
 
 
 def _make(prepared: Prepared, draft: Draft, clock: Clock, events: Events, fresh: bool) -> None:
-    """Everything that needs the model. Nothing is written before a first learner has learnt."""
+    """Everything that needs the model. Nothing is written before a first learner has learnt, or has been learning for some seconds."""
     spec, spec_hash = prepared.spec, prepared.resolved.hash()
     if draft.partial.is_dir():
         check_same_spec(draft.dir, spec_sha256(read_json(draft.dir / "spec.json", "spec")), spec_hash)
@@ -153,10 +156,11 @@ def _make(prepared: Prepared, draft: Draft, clock: Clock, events: Events, fresh:
     prefix = contest.check_prompts()
     contest.compute_features()
     results = contest.results()
+    elsewhere = contest.elsewhere
     journal.flush()
     events.phase("report")
-    summary = summary_json(results, prepared.task.name, spec_hash, prepared.resolved.episodes_sha256, contest.budget(results))
-    _finish(draft, results, summary, cost_json(results, total(journal.costs()), prefix))
+    summary = summary_json(results, elsewhere, spec_hash, prepared.resolved.episodes_sha256, contest.budget(results))
+    _finish(draft, prepared, results, elsewhere, summary, cost_json(results, elsewhere, total(journal.costs()), prefix))
 
 
 def _load(prepared: Prepared, fresh: bool, batch_tokens: int | None) -> tuple[Tools, Meter, dict[str, Any]]:
@@ -202,6 +206,8 @@ class Contest:
         self.pools = prepared.pools()
         self.episodes = {k: prepared.learning_episodes(k) for k in spec.k_shot}
         self.meta = {k: self.pools.episodes(k) for k in spec.k_shot}
+        self.others = {k: {test.task.name: test.learning_episodes(k) for test in prepared.elsewhere} for k in spec.k_shot}
+        self.elsewhere: list[Result] = []
 
     def check_prompts(self) -> dict[int, PrefixCosts]:
         """Raises IclError for a model that a learner cannot adapt, and when the largest K cannot stand in a prompt.
@@ -213,6 +219,8 @@ class Contest:
             family.build(self.tools, family.grid[0])
         if not any(family.shows_support for family in families):
             return {}
+        for episode in (e for of in self.others[max(self.others)].values() for e in of):
+            self._two_queries(episode)
         two = {k: [self._two_queries(e) for e in self.episodes[k]] for k in reversed(self.prepared.spec.k_shot)}
         return {k: self.meter.prefix_costs(requests, self.tools.window) for k, requests in two.items()}
 
@@ -228,7 +236,8 @@ class Contest:
             return
         store = self.meter.store
         texts = [store.text(task, example.query()) for task, example in self.pools.examples()]
-        for episode in self.episodes[max(self.episodes)]:
+        largest = max(self.episodes)
+        for episode in (*self.episodes[largest], *(e for of in self.others[largest].values() for e in of)):
             texts += [*self.meter.support_texts(episode), *self.meter.query_texts(episode)]
         self.events.phase("features")
         with self.clock.phase("features"):
@@ -238,7 +247,8 @@ class Contest:
         """Of every learner at every K."""
         spec = self.prepared.spec
         cells = [(k, name) for k in spec.k_shot for name in LEARNERS if name in spec.learners]
-        keys = [_key(name, k, episode) for k, name in cells for episode in self.episodes[k]]
+        tasks = {k: {self.prepared.task.name: self.episodes[k], **self.others[k]} for k in spec.k_shot}
+        keys = [_key(name, k, task, e) for k, name in cells for task, episodes in tasks[k].items() for e in episodes]
         self.events.start(len(keys), sum(key in self.journal for key in keys))
         return [self.result(name, k) for k, name in cells]
 
@@ -246,24 +256,43 @@ class Contest:
         """One learner at one K: chosen on meta-validation episodes, then played on the test episodes."""
         family, spec = LEARNERS[name], self.prepared.spec
         meta = self.meta[k] if family.reads_other_tasks else MetaEpisodes((), ())
+        version = self.prepared.version
         with self.clock.phase("meta-train and search"):
-            chosen = search.choose(family, self.tools, k, meta, spec.seed, self.meter.so_far, self.journal)
-        played = []
-        for episode in self.episodes[k]:
-            with self.clock.phase("adapt and predict"):
-                played.append(self._played(chosen.learner, name, k, episode))
+            if version and version.learner == name:
+                chosen, meta = meta_trained.chosen(version, self.tools), MetaEpisodes((), ())
+            else:
+                chosen = search.choose(family, self.tools, k, meta, spec.seed, self.meter.so_far, self.journal)
         rows = self.meter.features(self.meter.meta_texts(meta.train)) if family.uses_features else (0.0, 0)
         spent = (chosen.meta_train_seconds + rows[0], chosen.learner.meta_flops + rows[1])
-        seconds, flops = splits(played, spent, self.meter if family.uses_features else None)
-        return Result(name, k, chosen.learner.transductive, chosen, tuple(played), seconds, flops)
 
-    def _played(self, learner: Learner, name: str, k: int, episode: LearningEpisode) -> Played:
+        def on(task: str, episodes: Sequence[LearningEpisode], found: Probe | None = None) -> Result:
+            with self.clock.phase("adapt and predict"):
+                played = tuple(self._played(chosen.learner, _key(name, k, task, e), e, self.events.section_done) for e in episodes)
+            seconds, flops = splits(played, spent, self.meter if family.uses_features else None)
+            return Result(task, name, k, chosen.learner.transductive, chosen, played, seconds, flops, found)
+
+        main = on(self.prepared.task.name, self.episodes[k], self._probe(chosen.learner, name, k))
+        self.elsewhere += [on(task, episodes) for task, episodes in self.others[k].items()]
+        return main
+
+    def _probe(self, learner: Learner, name: str, k: int) -> Probe | None:
+        if not is_probed(name, LEARNERS[name]):
+            return None
+        with self.clock.phase("probes"):
+            return probe(
+                LEARNERS[name], self.meta[k].train, self.episodes[k], self.prepared.spec.seed,
+                lambda part, episode: self._played(learner, f"{name}/{k}/probe/{part}/{episode.id}", episode),
+            )  # fmt: skip
+
+    def _played(self, learner: Learner, key: str, episode: LearningEpisode, then: Callable[[], None] = lambda: None) -> Played:
+        """`then`: called when it was played now."""
+
         def now() -> Played:
             played = play(learner, episode, self.prepared.spec.seed, self.meter.so_far, self.tools.ledger.clock)
-            self.events.section_done()
+            then()
             return played
 
-        return played_once(self.journal, _key(name, k, episode), episode, now)
+        return played_once(self.journal, key, episode, now)
 
     def budget(self, results: Sequence[Result]) -> dict[str, Any]:
         """What meta-training and search were allowed, for the report."""
@@ -280,12 +309,13 @@ class Contest:
             "configurations": {r.learner: max(len(r.chosen.tried), 1) for r in results},
             "search_flops": search.BUDGET,
             "meta_steps": self.prepared.spec.meta_steps,
+            "meta_trained": self.prepared.version.words() if self.prepared.version else "",
         }
 
 
-def _key(name: str, k: int, episode: LearningEpisode) -> str:
+def _key(name: str, k: int, task: str, episode: LearningEpisode) -> str:
     """Of a test episode in the journal."""
-    return f"{name}/{k}/test/{episode.id}"
+    return f"{name}/{k}/test/{task}/{episode.id}"
 
 
 def _environment(prepared: Prepared, engine: Any) -> dict[str, Any]:
@@ -297,7 +327,7 @@ def _environment(prepared: Prepared, engine: Any) -> dict[str, Any]:
         "engine": {"back_end": "hf", "path": engine.path, "notes": engine.notes},
         "model": {"name": source.name, "fingerprint": source.fingerprint, "description": source.description, "notes": list(source.notes)},
         "templates": {name: {"name": b.template.name, "sha256": b.template.sha256} for name, b in prepared.builders.items()},
-        "data": [_data(t) for t in (task, *prepared.related.tasks)],
+        "data": [_data(t) for t in (task, *prepared.related.tasks, *(test.whole for test in prepared.elsewhere))],
         "run": {
             "kind": "compare",
             "task": task.name,
@@ -314,7 +344,7 @@ def _data(task: Task) -> dict[str, str]:
     return {"task": task.name, "fingerprint": task.fingerprint, "source": task.source, "licence": task.licence}
 
 
-def _finish(draft: Draft, results: Sequence[Result], summary: Json, cost: Json) -> None:
+def _finish(draft: Draft, prepared: Prepared, results: Sequence[Result], elsewhere: Sequence[Result], summary: Json, cost: Json) -> None:
     """All files, made in a directory among the parts and moved out of it one by one; the summary comes last and makes the run finished."""
     from compare.report.page import write_report
 
@@ -323,6 +353,9 @@ def _finish(draft: Draft, results: Sequence[Result], summary: Json, cost: Json) 
         for name in ("spec.json", "environment.json", "episodes.jsonl"):
             shutil.copy(draft.dir / name, scratch / name)
         write_predictions(scratch / "predictions.parquet", results)
+        if elsewhere:
+            write_predictions(scratch / "meta-test.parquet", elsewhere, named=True)
+            write_episodes(scratch / "meta-test.jsonl", [episode for test in prepared.elsewhere for episode in test.episodes])
         write_json(scratch / "summary.json", summary)
         write_json(scratch / "cost.json", cost)
         write_report(scratch, draft.dir.name)

@@ -20,7 +20,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from compare.adapted import Adapted
 from compare.memory import OutOfMemory
@@ -70,6 +70,18 @@ class Schedule:
         return self.lr * (self.steps - step) / (self.steps - rising + 1)
 
 
+class Along(Protocol):
+    """Goes along with a training: puts it where one stood that was killed, and is told of every step."""
+
+    def begin(self, optimiser: Any, work: Work) -> int:
+        """Steps that are done already; optimiser (over the float32 masters), parameters and work are then as they were after these."""
+        ...
+
+    def after(self, optimiser: Any, work: Work, done: int) -> None:
+        """So many steps are done."""
+        ...
+
+
 def epochs(lessons: Sequence[Lesson], steps: int, rng: np.random.Generator) -> list[list[Lesson]]:
     """Batches for so many steps: each epoch in an order of its own, the last batch of an epoch filled from the next."""
     order: list[int] = []
@@ -79,7 +91,7 @@ def epochs(lessons: Sequence[Lesson], steps: int, rng: np.random.Generator) -> l
     return [[lessons[i] for i in order[step * size : (step + 1) * size]] for step in range(steps)]
 
 
-def train(base: HFEngine, adapted: Adapted, batches: Sequence[Sequence[Lesson]], lr: float, who: str) -> int:
+def train(base: HFEngine, adapted: Adapted, batches: Sequence[Sequence[Lesson]], lr: float, who: str, along: Along | None = None) -> int:
     """Moves the trainable parameters, one step per batch, and returns the FLOPs. Raises IclError when the loss is not finite any more."""
     import torch
 
@@ -89,13 +101,15 @@ def train(base: HFEngine, adapted: Adapted, batches: Sequence[Sequence[Lesson]],
     optimiser = torch.optim.AdamW(masters, lr=lr, weight_decay=0.0)
     schedule = Schedule(lr, len(batches))
     work = Work()
-    for step, batch in enumerate(batches):
-        loss = gradient(engine, batch, parameters, work)
+    for step in range(along.begin(optimiser, work) if along else 0, len(batches)):
+        loss = gradient(engine, batches[step], parameters, work)
         if not math.isfinite(loss):
             raise IclError(f"{who} diverged in step {step + 1} of {len(batches)}: the loss is {loss}, with a learning rate of {lr:g}")
         for group in optimiser.param_groups:
             group["lr"] = schedule.rate(step)
         move(optimiser, parameters, masters)
+        if along:
+            along.after(optimiser, work, step + 1)
     if not all(bool(torch.isfinite(p).all()) for p in parameters):
         raise IclError(f"{who} diverged in its last step: weights are not finite, with a learning rate of {lr:g}")
     return training_flops(adapted, work)

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 DEFAULT_LEARNERS = ("zero-shot", "in-context", "linear-probe", "protonet", "maml")
 DEFAULT_MODEL = "builtin:smollm2-135m"
 
+LISTS = ("learners", "k_shot", "meta_test")
+"""Fields of a spec that hold several values."""
+
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
@@ -150,13 +153,17 @@ class ComparisonSpec:
     """Outer steps of gradient-based meta-learners."""
     n_way: int | None = None
     """Classes per episode, drawn from those that the card holds out; None: all labels of the task."""
+    meta_test: tuple[str, ...] = ()
+    """Other tasks to play on as well, for shifts of the distribution."""
+    meta_trained: str = ""
+    """File of a version that takes the place of its learner's meta-training; empty: every learner is meta-trained here."""
 
     def __post_init__(self) -> None:
         if not self.learners:
             raise IclError("a comparison needs at least one learner; use --learners in-context,linear-probe")
         if not self.k_shot:
             raise IclError("a comparison needs at least one K; use --k-shot 1,4")
-        for name, values in {"learners": self.learners, "k-shot": self.k_shot}.items():
+        for name, values in {"learners": self.learners, "k-shot": self.k_shot, "meta-test": self.meta_test}.items():
             if len(set(values)) != len(values):
                 raise IclError(f"--{name} must name each value once, but got {','.join(map(str, values))}")
         least = {"k-shot": min(self.k_shot), "episodes": self.episodes, "queries": self.queries, "meta-steps": self.meta_steps}
@@ -170,13 +177,13 @@ class ComparisonSpec:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, in the order of the fields."""
-        return {**asdict(self), "learners": list(self.learners), "k_shot": list(self.k_shot)}
+        return {**asdict(self), **{name: list(getattr(self, name)) for name in LISTS}}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> ComparisonSpec:
         """The inverse of `to_json`. Raises KeyError for a field that is missing."""
         known = {f.name: values[f.name] for f in fields(cls)}
-        return cls(**{**known, "learners": tuple(known["learners"]), "k_shot": tuple(known["k_shot"])})
+        return cls(**{**known, **{name: tuple(known[name]) for name in LISTS}})
 
 
 @dataclass(frozen=True)
@@ -191,6 +198,12 @@ class ResolvedComparison:
     template_sha256: tuple[str, ...]
     """Of the evaluated task's template, then of the related tasks'."""
     episodes_sha256: str
+    meta_test_fingerprints: tuple[str, ...]
+    """Of the other tasks that are played on …"""
+    meta_test_sha256: tuple[str, ...]
+    """… and of their episodes."""
+    meta_trained_sha256: str
+    """Spec of the version that is used, and what it has learnt from; empty for none."""
     protocol: int
     """Version of the search grids and sampling sizes: a change there is another comparison."""
 
@@ -205,5 +218,6 @@ class ResolvedComparison:
 
 def spec_sha256(values: dict[str, Any]) -> str:
     """Of what `spec.json` holds, in canonical JSON. Names of files and models stand for what they contain: they do not count themselves."""
-    named = {**values, "spec": {name: value for name, value in values["spec"].items() if name not in {"task", "model", "template"}}}
+    stand_for = {"task", "model", "template", "meta_test", "meta_trained"}
+    named = {**values, "spec": {name: value for name, value in values["spec"].items() if name not in stand_for}}
     return hashlib.sha256(json.dumps(named, sort_keys=True).encode("utf-8")).hexdigest()

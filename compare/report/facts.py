@@ -122,7 +122,8 @@ def may_conclude(summary: Json) -> str:
         parts = [f"no learner is told apart from {REFERENCE}"]
     elif names["open"]:
         parts.append(f"{', '.join(names['open'])} and {REFERENCE} are not told apart")
-    test = f"paired t test, Holm-adjusted over {len(tested)} contrast{'s' if len(tested) > 1 else ''}, 5 % level"
+    contrasts = len(tested) + sum(bool(row["difference_to_in_context"]) for row in summary.get("meta_test", ()))
+    test = f"paired t test, Holm-adjusted over {contrasts} contrast{'s' if contrasts > 1 else ''}, 5 % level"
     return f"On these queries, with this model and template ({test}): {'; '.join(parts)}."
 
 
@@ -169,8 +170,8 @@ def command_line(spec: Json) -> str:
     words = ["icl", "compare", spec["task"]]
     always = ("learners", "k_shot", "episodes", "queries", "model", "seed")
     for f in fields(ComparisonSpec):
-        value = spec[f.name]
-        if f.name == "task" or (value == f.default and f.name not in always):
+        value = spec.get(f.name, f.default)  # runs from before lack some
+        if f.name == "task" or (value == f.default and f.name not in always) or value == []:
             continue
         words += [f"--{f.name.replace('_', '-')}", ",".join(map(str, value)) if isinstance(value, list) else str(value)]
     return shlex.join(words)

@@ -36,6 +36,12 @@ def markdown(page: Page) -> str:
         ),
         *_section("In-context cost", page.prefix),
         *_section("Gradient steps", page.steps, "On meta-validation episodes, with the best of the rates tried."),
+        *_section("While they were meta-trained", page.course_table, "Accuracy after adapting, on a fixed few episodes."),
+        *_section(
+            "Labels permuted", page.permuted, "Queries are scored against the permuted labels too; memorised labels give chance or less."
+        ),
+        *_section("In and out of distribution", page.places),
+        *_section("On other tasks", page.elsewhere),
         *_section("Right and wrong beside the prompt", page.overlap, " ".join(page.shared_errors)),
         *_section("Calibration", page.calibration),
         *_section("Search", page.search),

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from compare.report import facts
+from compare.report import facts, shift
 from compare.run import ComparisonRun
 
 
@@ -24,6 +24,8 @@ def print_comparison(run: ComparisonRun) -> None:
     rows = facts.table_rows(summary, cost)
     console.print(accuracy_table(rows))
     console.print(cost_table(rows))
+    if elsewhere := shift.elsewhere_rows(summary):
+        console.print(_plain(shift.ELSEWHERE_HEAD, elsewhere))
     for line in footnotes(summary, rows):
         console.print(line, highlight=False, style="dim", markup=False)
     seconds = ", ".join(f"{name} {value:.1f}" for name, value in cost["seconds"].items())
@@ -63,6 +65,13 @@ def _table(*columns: str) -> Table:
     table.add_column("learner", no_wrap=True)
     for name in columns:
         table.add_column(name, justify="right", no_wrap=True)
+    return table
+
+
+def _plain(head: tuple[str, ...], rows: tuple[tuple[str, ...], ...]) -> Table:
+    table = _table(*(name.lower() for name in head[1:]))
+    for row in rows:
+        table.add_row(*map(escape, row))
     return table
 
 

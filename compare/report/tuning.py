@@ -39,6 +39,7 @@ def budget_pairs(summary: Json) -> Pairs:
         ("Meta-validation episodes", per_k(budget["meta_validation_episodes"])),
         ("Search", f"{scaled(budget['search_flops'], 'FLOP')} of playing for each learner and K, and one episode at least"),
         ("Outer steps", str(budget["meta_steps"])),
+        ("Meta-trained before", budget.get("meta_trained", "")),
         ("Left out", "; ".join(budget["left_out"])),
         ("Rows with a text of the task", f"{budget['texts_shared_with_the_task']:,} left out of the other tasks"),
     )
