@@ -231,17 +231,18 @@ class Contest:
         return predictor.asking.requests(episode.queries[0]), predictor.asking.requests(episode.queries[-1])
 
     def compute_features(self) -> None:
-        """All texts that a feature learner will read, in one call: sorted by length they pad least."""
+        """All texts that a feature learner will read, in one call and one for other tasks: sorted by length they pad least."""
         if not any(LEARNERS[name].uses_features for name in self.prepared.spec.learners):
             return
         store = self.meter.store
-        texts = [store.text(task, example.query()) for task, example in self.pools.examples()]
         largest = max(self.episodes)
-        for episode in (*self.episodes[largest], *(e for of in self.others[largest].values() for e in of)):
-            texts += [*self.meter.support_texts(episode), *self.meter.query_texts(episode)]
+        own = [store.text(task, example.query()) for task, example in self.pools.examples()]
+        own += self.meter.meta_texts(self.episodes[largest])
+        others = self.meter.meta_texts([episode for of in self.others[largest].values() for episode in of])
         self.events.phase("features")
         with self.clock.phase("features"):
-            store.compute(texts, self.events.tokens)
+            store.compute(own, self.events.tokens)
+            store.compute(others, self.events.tokens)  # apart, so that the features above have the same last digits without them
 
     def results(self) -> list[Result]:
         """Of every learner at every K."""

@@ -119,14 +119,14 @@ def test_the_report_sets_places_side_by_side(spec: ComparisonSpec, tmp_path: Pat
 
 def test_with_n_way_any_card_with_classes_can_be_played(spec: ComparisonSpec, library: dict[str, Task], tmp_path: Path) -> None:
     library["many"] = many(tmp_path)
-    labels = [f"d{i}" for i in range(6)]
+    labels = [f"d{i}" for i in range(7)]
     library["more"] = review_task(
-        tmp_path, "more", rows=900, labels=labels, classes={"train": labels[:2], "validation": labels[2:3], "test": labels[3:]}
+        tmp_path, "more", rows=900, labels=labels, classes={"train": labels[:2], "validation": labels[2:4], "test": labels[4:]}
     )
     wanted = replace(spec, task="many", n_way=2, k_shot=(1,), meta_test=("more",))
     run = run_comparison(wanted, out=tmp_path / "runs")
     episodes = [json.loads(line) for line in (run.dir / "meta-test.jsonl").read_text(encoding="utf-8").splitlines()]
-    assert all(set(episode["labels"]) <= {"d3", "d4", "d5"} for episode in episodes)
+    assert all(set(episode["labels"]) <= {"d4", "d5", "d6"} for episode in episodes)
     assert [row["task"] for row in run.to_json()["rows"]] == ["many"] * 3 + ["more"] * 3
     library["more"] = replace(library["more"], overlaps=("many",))
     with pytest.raises(IclError, match="'more' overlaps 'many'"):
