@@ -40,7 +40,8 @@ def _figure(quantity: str, kind: str, groups: Sequence[Json]) -> Figure:
     rows = tuple((f"{p['learner']}, {p['step']}", *(short(p[n]) for n in ("middle", "low", "high"))) for p in points)
     ends = [(of["learner"], own[0], own[-1]) for of in groups if (own := [p for p in points if p["learner"] == of["learner"]])]
     words = "; ".join(f"{learner} from {short(first['middle'])} to {short(last['middle'])}" for learner, first, last in ends)
-    label = f"{name} against steps of adapting: {words}{f'; not finite in {len(broken)} episodes' if broken else ''}"
+    exploded = f"; not finite in {len(broken)} episode{'s' if len(broken) > 1 else ''}" if broken else ""
+    label = f"{name} against steps of adapting: {words}{exploded}"
     numbers = Table(("Learner, steps taken", "Median", "Least", "Greatest"), rows)
     title = f"{name}, {kind}" if kind else name
     return Figure(f"inner-{quantity}-{_slug(kind)}", title, label, step_charts.along_steps(points, broken, name.lower()), numbers)

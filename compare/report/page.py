@@ -104,6 +104,7 @@ def build_page(directory: Path, name: str) -> Page:
     for a in answers:
         of.setdefault(a.k_shot, []).append(a)
     largest = max(of)
+    measured = traced(directory, summary, cost, chance)
     return Page(
         run=name,
         task=run["task"],
@@ -123,7 +124,7 @@ def build_page(directory: Path, name: str) -> Page:
         against_k=curves.against_k(summary, chance),
         against_cost=curves.against_cost(summary, cost, chance, run["n_queries"]),
         steps=tuning.steps_table(summary),
-        traced=traced(directory, summary, cost, chance),
+        traced=measured,
         break_even=_table(BREAK_EVEN_HEAD, curves.break_even_rows(summary, others, prompts)),
         costs=curves.cost_figures(summary, others, prompts),
         prefix=_table(PREFIX_HEAD, curves.prefix_rows(prompts)),
@@ -140,7 +141,7 @@ def build_page(directory: Path, name: str) -> Page:
         failures=facts.failures(summary),
         total_seconds=seconds(sum(cost["seconds"].values())),
         phases=tuple((phase, seconds(value)) for phase, value in cost["seconds"].items()),
-        command=facts.command_line(resolved["spec"], probes=environment.get("probes", True)),
+        command=facts.command_line(resolved["spec"], probes=measured.measured),
         provenance=facts.provenance(resolved, environment, summary["spec_sha256"]),
     )
 

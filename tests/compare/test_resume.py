@@ -56,8 +56,8 @@ def spec(library: dict[str, Task], tiny_model_dir: Path) -> ComparisonSpec:
 
 
 def contents(directory: Path) -> dict[str, bytes]:
-    """Every file but those that hold times, and the predictions, whose last digits features that are computed again may change."""
-    other = {"cost.json", "report.html", "report.md", "predictions.parquet"}
+    """Every file but those that hold times, and those whose last digits features that are computed again may change."""
+    other = {"cost.json", "report.html", "report.md", "predictions.parquet", "traces.json"}
     return {str(p.relative_to(directory)): p.read_bytes() for p in directory.rglob("*") if p.is_file() and p.name not in other}
 
 
