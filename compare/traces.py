@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from compare.memory import OutOfMemory
 from compare.play import Played, fault
 from compare.stepwise import Step, Stepwise
 from compare.types import LearningEpisode, Predictor
@@ -83,8 +84,13 @@ def trace(learner: Stepwise, played: Played, rng: np.random.Generator, at: set[i
 
 
 def accuracy_now(predictor: Predictor, episode: LearningEpisode) -> float | None:
-    """Share of right answers; None for scores that are no answers."""
-    scores = predictor.predict(episode.queries)
+    """Share of right answers; None for scores that are no answers. Raises OutOfMemory."""
+    try:
+        scores = predictor.predict(episode.queries)
+    except OutOfMemory:
+        raise
+    except IclError:  # it overflows: the losses tell
+        return None
     if fault(scores, (len(episode.queries), len(episode.support.labels))):
         return None
     return float((predict(scores, [query.id for query in episode.queries]) == episode.targets).mean())

@@ -119,7 +119,8 @@ def test_a_trace_reads_accuracy_where_it_is_told_and_takes_the_played_one_at_the
 
 
 def test_an_exploding_inner_loop_is_told_and_stays_json() -> None:
-    learner, episode = head("maml", inner_lr=1e200), plain_episode(1)
+    learner, episode = head("maml"), plain_episode(1)
+    learner = replace(learner, settings=replace(learner.settings, inner_lr=1e200))
     played = play(learner, episode, 0)
     assert "diverged" in played.reason
     found = trace(learner, played, stream(learner, episode, 0), None, 0)
@@ -136,6 +137,7 @@ def test_a_training_that_diverges_is_told_with_its_reason(tools: Tools) -> None:
     found = trace(learner, play(learner, episode, 0), stream(learner, episode, 0), checkpoints(3), 0)
     assert "diverged in step" in found.reason
     assert found.broken_at in (1, 2)
+    assert found.accuracy[1:] == [None] * (len(found.step) - 1)
     assert 3 not in found.step
 
 
