@@ -46,7 +46,7 @@ def overlap_figures(traces: Json, summary: Json, chance: float) -> list[Figure]:
     return out
 
 
-def _overlap_figure(k: int, several: bool, points: list[Json], of_episode: dict[str, Json], rows: Sequence[Json], chance: float) -> Figure:
+def _overlap_figure(k: int, several: bool, points: charts.Rows, of_episode: dict[str, Json], rows: Sequence[Json], chance: float) -> Figure:
     names = [row["learner"] for row in rows]
     numbers = tuple(
         (

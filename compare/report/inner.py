@@ -9,6 +9,7 @@ import numpy as np
 from compare.report import looks, step_charts
 from compare.report.curves import TOGETHER
 from compare.report.facts import Json
+from icl.report.charts import Rows
 from icl.report.figures import Figure, Table
 
 QUANTITIES = {"loss": "Loss", "gradient_norm": "Gradient norm"}
@@ -47,7 +48,7 @@ def _figure(quantity: str, kind: str, groups: Sequence[Json]) -> Figure:
     return Figure(f"inner-{quantity}-{_slug(kind)}", title, label, step_charts.along_steps(points, broken, name.lower()), numbers)
 
 
-def _points(group: Json, quantity: str) -> list[Json]:
+def _points(group: Json, quantity: str) -> Rows:
     """Over episodes; what is not positive has no place on a logarithmic axis."""
     values: dict[int, list[float]] = {}
     for e in group["episodes"]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -13,6 +12,7 @@ from compare.report import charts, looks, step_charts
 from compare.report.curves import TOGETHER
 from compare.report.facts import Json
 from compare.statistics import REFERENCE
+from icl.report.charts import Rows
 from icl.report.facts import number, scaled
 from icl.report.figures import Figure, Table
 
@@ -49,9 +49,9 @@ def common_episodes(traces: Json) -> int:
     return min((len(of["episodes"]) for of in traces["steps"]), default=0)
 
 
-def prompt_points(summary: Json, reading: Mapping[int, int], episodes: int) -> list[Json]:
+def prompt_points(summary: Json, reading: Mapping[int, int], episodes: int) -> Rows:
     """The prompt without demonstrations, and with K of them per label, in the same episodes: reading them once is what they cost."""
-    out = []
+    out: Rows = []
     for row in summary["rows"]:
         if row["learner"] not in (NOTHING, REFERENCE) or (row["learner"] == NOTHING and out):
             continue  # without demonstrations it is the same at every K
@@ -64,11 +64,11 @@ def prompt_points(summary: Json, reading: Mapping[int, int], episodes: int) -> l
     return out
 
 
-def points(group: Json, episodes: int, chance: float, reading: Mapping[int, int]) -> list[Json]:
+def points(group: Json, episodes: int, chance: float, reading: Mapping[int, int]) -> Rows:
     """Mean over the first episodes after every step that accuracy was read after; an episode without an answer counts as chance."""
     name, trained = group["learner"], group["trained"]
     shown = reading.get(group["k_shot"], 0) if LEARNERS[name].shows_support else 0
-    out = []
+    out: Rows = []
     for step, values, flops in read(group, episodes, chance):
         place = {"past": step > trained, "last": step == trained, "marked": step == trained, "place": step}
         what = f"{step} step{'' if step == 1 else 's'}"
@@ -107,9 +107,9 @@ def _row(group: Json, chance: float) -> tuple[str, ...]:
     return (group["learner"], str(group["k_shot"]), str(len(group["episodes"])), *cells)
 
 
-def _figure(i: int, title: str, every: Sequence[Json], chance: float, within: charts.Limits) -> Figure:
+def _figure(i: int, title: str, every: Rows, chance: float, within: charts.Limits) -> Figure:
     rows = tuple((f"{p['learner']}, {p['what']}", scaled(p["flops"], "FLOP") if p["flops"] else "0", number(p["mean"])) for p in every)
     words = "; ".join(f"{name}: {accuracy}" for (name, _, accuracy), p in zip(rows, every, strict=True) if p["marked"])
-    spec: Any = step_charts.against_adapting(list(every), chance, within)
+    spec = step_charts.against_adapting(every, chance, within)
     label = f"Accuracy against the operations of adapting{f', {title}' if title else ''}: {words}"
     return Figure(f"steps-{i}", title, label, spec, Table(("Adapted by", "FLOP to adapt", "Accuracy"), rows))

@@ -16,8 +16,9 @@ from test_resume import library as library
 from test_weights import engine_of, tools_of
 
 import compare.journal
-from compare import ComparisonSpec, search
+from compare import ComparisonSpec
 from compare.damage import damages, permuted
+from compare.learners import LEARNERS, lora
 from compare.overlap import overlap
 from compare.run import compare as run_comparison
 from compare.run import resume
@@ -27,7 +28,7 @@ from tasks.types import Task
 
 @pytest.fixture
 def spec(library: dict[str, Task], tiny_model_dir: Path, monkeypatch: pytest.MonkeyPatch) -> ComparisonSpec:
-    monkeypatch.setattr(search, "BUDGET", 1)
+    monkeypatch.setitem(LEARNERS, "lora", replace(LEARNERS["lora"], grid=(lora.Settings(4, 1e-3, 4),)))
     monkeypatch.setattr(compare.journal, "EVERY", 1.0)
     return ComparisonSpec(
         "films",
