@@ -140,7 +140,7 @@ def test_a_process_that_is_killed_while_it_works(spec: ComparisonSpec, tmp_path:
     monkeypatch.setenv("ICL_SCORE_STORE", environment["ICL_SCORE_STORE"])
     again = run_comparison(spec, out=tmp_path / "runs")
     assert again.dir == begun
-    but = TIMES | {"predictions.parquet"}
+    but = TIMES | {"predictions.parquet", "traces.json"}
     assert contents(again.dir, but) == contents(whole.dir, but)
     check_predictions(again.dir, whole.dir)
 
