@@ -17,8 +17,10 @@ from compare import search
 from compare.course import WATCHED, Course
 from compare.features import FeatureStore
 from compare.journal import Forgetful, check_same_spec
+from compare.kept import KeptFeatures, identity_of
 from compare.learners import LEARNERS, Family, Tools, get_family
 from compare.learners.head import HeadLearner
+from compare.learners.types import Ledger
 from compare.meta_tasks import MetaEpisodes, Pools
 from compare.midway import Midway
 from compare.prepare import PROTOCOL, builder_for
@@ -26,6 +28,8 @@ from compare.types import DEFAULT_MODEL
 from compare.versions import Learnt, Version, newest, spec_sha256, write_version
 from icl.device import default_batch_tokens, keep_freed_memory, resolve_device, resolve_dtype
 from icl.encode import Encoder
+from icl.engine.store import ScoreStore, store_path
+from icl.environment import describe
 from icl.events import Events, Quiet
 from icl.models import ModelSource, load_model, resolve_model
 from prompts import PromptBuilder, Template, load_template
@@ -179,12 +183,15 @@ class Training:
         from icl.engine.hf import HFEngine
 
         wish, device = self.wish, resolve_device(self.wish.device)
+        dtype = resolve_dtype(wish.dtype, device)
         self.events.phase("load")
         keep_freed_memory()
-        loaded = load_model(source, resolve_dtype(wish.dtype, device), device)
+        loaded = load_model(source, dtype, device)
         engine = HFEngine(loaded.model, loaded.tokenizer, wish.batch_tokens or default_batch_tokens(device))
         encoder = Encoder(loaded.tokenizer)
-        store = FeatureStore(engine, encoder, builders, loaded.context_window)
+        identity = identity_of(source, engine, dtype, describe(device, dtype))
+        kept = KeptFeatures(ScoreStore(store_path()), identity, Ledger())
+        store = FeatureStore(engine, encoder, builders, loaded.context_window, kept)
         self.events.phase("features")
         store.compute([store.text(task, example.query()) for task, example in pools.examples()], self.events.tokens)
         steps = wish.meta_steps + (self.before.steps if self.before else 0)
