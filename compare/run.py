@@ -8,6 +8,7 @@ meta-training stands (compare/midway.py), so a comparison that was interrupted o
 
 from __future__ import annotations
 
+import math
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -47,6 +48,9 @@ from icl.runs.files import damaged, read_json, writing
 from icl.runs.store import free_directory
 from tasks import Task, keyed_rng
 from tasks.episodes import write_episodes
+
+LEAST_EPISODES = 2
+"""Played under any budget: one has no interval."""
 
 
 @dataclass(frozen=True)
@@ -266,13 +270,28 @@ class Contest:
 
         def on(task: str, episodes: Sequence[LearningEpisode], found: Probe | None = None) -> Result:
             with self.clock.phase("adapt and predict"):
-                played = tuple(self._played(chosen.learner, _key(name, k, task, e), e, self.events.section_done) for e in episodes)
+                played = self._series(chosen.learner, name, task, k, episodes)
             seconds, flops = splits(played, spent, self.meter if family.uses_features else None)
             return Result(task, name, k, chosen.learner.transductive, chosen, played, seconds, flops, found)
 
         main = on(self.prepared.task.name, self.episodes[k], self._probe(chosen.learner, name, k))
         self.elsewhere += [on(task, episodes) for task, episodes in self.others[k].items()]
         return main
+
+    def _series(self, learner: Learner, name: str, task: str, k: int, episodes: Sequence[LearningEpisode]) -> tuple[Played, ...]:
+        """The first episodes, as many as the budget pays for: all without one."""
+        budget = (self.prepared.spec.budget or math.inf) * 1e12
+        played: list[Played] = []
+        spent = 0
+        for episode in episodes:
+            if len(played) >= LEAST_EPISODES and spent >= budget:
+                self.events.section_done()
+                continue
+            played.append(self._played(learner, _key(name, k, task, episode), episode, self.events.section_done))
+            spent += played[-1].adapt_flops + played[-1].predict_flops
+            if LEARNERS[name].uses_features:
+                spent += self.meter.features([*self.meter.support_texts(episode), *self.meter.query_texts(episode)])[1]
+        return tuple(played)
 
     def _probe(self, learner: Learner, name: str, k: int) -> Probe | None:
         if not is_probed(name, LEARNERS[name]):

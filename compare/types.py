@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -151,6 +152,8 @@ class ComparisonSpec:
     batch_tokens: int | None = None
     meta_steps: int = 300
     """Outer steps of gradient-based meta-learners."""
+    budget: float | None = None
+    """TFLOP that a learner may spend at each K, and on each task, on adapting to test episodes and answering them; None: it plays all."""
     n_way: int | None = None
     """Classes per episode, drawn from those that the card holds out; None: all labels of the task."""
     meta_test: tuple[str, ...] = ()
@@ -171,6 +174,8 @@ class ComparisonSpec:
             least["batch-tokens"] = self.batch_tokens
         if self.n_way is not None and self.n_way < 2:
             raise IclError(f"--n-way must be 2 or more, but is {self.n_way}")
+        if self.budget is not None and not 0 < self.budget < math.inf:
+            raise IclError(f"--budget must be a number of TFLOP above 0, but is {self.budget:g}; leave it out to play all episodes")
         for name, value in least.items():
             if value < 1:
                 raise IclError(f"--{name} must be 1 or more, but is {value}")

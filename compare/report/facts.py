@@ -24,6 +24,8 @@ class Row:
 
     learner: str
     k_shot: int
+    episodes: int
+    """How many it played; fewer than there are where the budget was used up."""
     transductive: bool
     accuracy: str
     interval: str
@@ -56,6 +58,7 @@ def _row(row: Json, cost: Json) -> Row:
     return Row(
         learner=row["learner"],
         k_shot=row["k_shot"],
+        episodes=row.get("episodes", len(accuracy["per_episode"])),  # runs from before do not say
         transductive=row["transductive"],
         accuracy=number(accuracy["mean"]),
         interval=span(accuracy["ci95"]),
@@ -153,10 +156,17 @@ def may_not_conclude(summary: Json, n_episodes: int) -> str:
             f"All learners but {REFERENCE} and zero-shot used labelled rows of {', '.join(used)}, to choose settings, to scale features "
             "or to meta-train. "
         )
+    fewest = min(len(row["accuracy"]["per_episode"]) for row in summary["rows"])
+    uneven = (
+        f"The budget paid for fewer than all {n_episodes} episodes with some learners (as few as {fewest}); their means are over those, "
+        f"the difference to {REFERENCE} is on episodes that both played. "
+        if fewest < n_episodes
+        else ""
+    )
     few = f"{n_episodes} episodes are few: an interval that is wide says so. " if n_episodes < 20 else ""
     return (
-        f"{told}{few}Nothing here speaks for other models, templates, label words or data; “not told apart” does not mean equal, and "
-        "seconds are those of one machine."
+        f"{told}{uneven}{few}Nothing here speaks for other models, templates, label words or data; “not told apart” does not mean equal, "
+        "and seconds are those of one machine."
     )
 
 

@@ -38,7 +38,7 @@ def overlap_figures(traces: Json, summary: Json, chance: float) -> list[Figure]:
                 "accuracy": accuracy,
             }
             for row in rows
-            for (e, found), accuracy in zip(of_episode.items(), row["accuracy"]["per_episode"], strict=True)
+            for (e, found), accuracy in zip(of_episode.items(), row["accuracy"]["per_episode"], strict=False)
             if found["silhouette"] is not None
         ]
         if points:
@@ -52,7 +52,7 @@ def _overlap_figure(k: int, several: bool, points: charts.Rows, of_episode: dict
         (
             e,
             *(_number(found[n]) for n in ("silhouette", "fisher", "nearer_to_wrong")),
-            *(number(r["accuracy"]["per_episode"][i]) for r in rows),
+            *(number(r["accuracy"]["per_episode"][i]) if i < len(r["accuracy"]["per_episode"]) else "" for r in rows),
         )
         for i, (e, found) in enumerate(of_episode.items())
     )

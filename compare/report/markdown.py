@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from compare.report.page import Page
 
 RESULTS_HEAD = (
-    "Learner", "K", "Accuracy", "95 % interval", "Worst", "To in-context", "95 % interval", "p", "Failed",
+    "Learner", "K", "Episodes", "Accuracy", "95 % interval", "Worst", "To in-context", "95 % interval", "p", "Failed",
     "Adapt, s", "Adapt, FLOP", "Per query, s", "Per query, FLOP", "Meta-training, s",
     "Meta-training, FLOP", "Trainable", "Stored", "Transductive",
 )  # fmt: skip
@@ -71,7 +71,8 @@ def _overlap(at: str) -> str:
 
 def _row(row: facts.Row) -> tuple[str, ...]:
     return (
-        row.learner, str(row.k_shot), row.accuracy, row.interval, row.worst, row.difference, row.difference_interval, row.p_adjusted,
+        row.learner, str(row.k_shot), str(row.episodes), row.accuracy, row.interval, row.worst,
+        row.difference, row.difference_interval, row.p_adjusted,
         str(row.failed), *row.adapt, *row.per_query, *row.meta_train, row.trainable, row.stored, "yes" if row.transductive else "no",
     )  # fmt: skip
 

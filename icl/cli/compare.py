@@ -46,6 +46,12 @@ def command(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     batch_tokens: Annotated[int | None, typer.Option(help="Tokens of one forward pass. [default: by device]")] = None,
     meta_steps: Annotated[int, typer.Option(help="Outer steps of meta-training.")] = 300,
+    budget: Annotated[
+        float | None,
+        typer.Option(
+            help="TFLOP that a learner may spend at each K on test episodes: it plays the first ones, two at least. [default: all]"
+        ),
+    ] = None,
     probes: Annotated[
         bool,
         typer.Option(
@@ -117,6 +123,7 @@ def command(
         device=device,
         batch_tokens=batch_tokens,
         meta_steps=meta_steps,
+        budget=budget,
         n_way=n_way,
         meta_test=names(meta_test),
         meta_trained=meta_trained,
