@@ -118,6 +118,25 @@ def meta_gradient(meta: Params, tasks: TaskBatch, adapt: Adapt, objective: Objec
     return _mean_over_chunks(tasks, of_chunk, chunk_size)
 
 
+def first_order_gradient(meta: Params, tasks: TaskBatch, adapt: Adapt, objective: Objective, chunk_size: int | None = None) -> Params:
+    """Mean over tasks of the query loss's gradient at the adapted parameters: what `meta_gradient` is with a first-order `adapt` that moves
+    everything, without the outer derivative ever looking at the inner loop. So its memory is that of one gradient.
+
+    `chunk_size`: see `meta_gradient`.
+    """
+    from torch.func import grad, vmap
+
+    def of_one_task(xs: Tensor, ys: Tensor, xq: Tensor, yq: Tensor) -> Params:
+        gradient: Params = grad(objective)(adapt(meta, xs, ys), xq, yq)
+        return gradient
+
+    def of_chunk(chunk: TaskBatch) -> Params:
+        gradients: Params = vmap(of_one_task)(*chunk)
+        return {name: value.mean(dim=0) for name, value in gradients.items()}
+
+    return _mean_over_chunks(tasks, of_chunk, chunk_size)
+
+
 def _mean_over_chunks(tasks: TaskBatch, of_chunk: Callable[[TaskBatch], Params], chunk_size: int | None) -> Params:
     """`of_chunk`: the mean over its tasks."""
     size = chunk_size or tasks.tasks

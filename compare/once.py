@@ -1,4 +1,7 @@
-"""Meta-training and playing, each done once: what the memory holds is taken from there, with the seconds and operations that it took."""
+"""Meta-training and playing, each done once: what the memory holds is taken from there, with the seconds and operations that it took.
+
+A meta-training that diverges is kept, too: its learner fails every episode.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
+from compare.diverged import Diverged, DivergedLearner
 from compare.journal import Memory, Record
 from compare.play import Played
 from compare.types import Footprint, Learner, LearningEpisode, Learns
@@ -18,9 +22,17 @@ NUMBERS = ("adapt_seconds", "predict_seconds", "adapt_flops", "predict_flops")
 def trained_once(memory: Memory, key: str, untrained: Learner, train: Callable[[], Learner]) -> tuple[Learner, float]:
     """The meta-trained learner, and the seconds that meta-training took. Nothing is kept of a learner that learns nothing."""
     if isinstance(untrained, Learns) and (known := memory.get(key)) is not None:
-        return untrained.with_learnt(known.tensors, known.facts["meta_flops"]), known.facts["seconds"]
+        flops, seconds = known.facts["meta_flops"], known.facts["seconds"]
+        if reason := known.facts.get("diverged"):
+            return DivergedLearner(untrained.name, reason, untrained.transductive, flops), seconds
+        return untrained.with_learnt(known.tensors, flops), seconds
     start = time.perf_counter()
-    learner = train()
+    try:
+        learner = train()
+    except Diverged as error:
+        learner, seconds = DivergedLearner(untrained.name, str(error), untrained.transductive, error.flops), time.perf_counter() - start
+        memory.put(key, Record({"meta_flops": error.flops, "seconds": seconds, "diverged": str(error)}))
+        return learner, seconds
     seconds = time.perf_counter() - start
     if isinstance(learner, Learns):
         memory.put(key, Record({"meta_flops": learner.meta_flops, "seconds": seconds}, learner.learnt()))

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from compare import meta_tasks
 from compare.class_pools import ClassPools
-from compare.learners import get_family
+from compare.everyone import LeftOut, able
+from compare.learners import EVERYONE, Family, get_families
 from compare.meta_tasks import MetaTasks, Pools
 from compare.types import ComparisonSpec, LearningEpisode, ResolvedComparison, Support
 from icl.calibration import OF_LABELS, get_calibrator
@@ -47,6 +48,10 @@ class Prepared:
     """As written to `episodes.jsonl`: the support of the largest K."""
     queries: tuple[tuple[Example, ...], ...]
     """Of each episode."""
+    families: Mapping[str, Family]
+    """Name → learner, in the order in which they are shown."""
+    left_out: tuple[LeftOut, ...]
+    """Those of `all` that cannot run here."""
 
     @property
     def spec(self) -> ComparisonSpec:
@@ -86,7 +91,7 @@ def check_calibration(name: str) -> None:
 
 def prepare(spec: ComparisonSpec, data_dir: Path | None) -> Prepared:
     """Raises IclError for unknown names, a task without labels, too few examples, learners without the other tasks that they need."""
-    families = {name: get_family(name) for name in spec.learners}
+    families = get_families(spec.learners, spec.adapts)
     check_calibration(spec.calibration)
     device = resolve_device(spec.device)
     dtype = resolve_dtype(spec.dtype, device)
@@ -107,6 +112,9 @@ def prepare(spec: ComparisonSpec, data_dir: Path | None) -> Prepared:
         task = class_task(task, "test")
     elif any(family.reads_other_tasks for family in families.values()):
         related = meta_tasks.load_related(task, lambda name: load_task(name, data_dir))
+    source, left_out = resolve_model(spec.model), tuple[LeftOut, ...]()
+    if spec.learners == (EVERYONE,):
+        families, left_out = able(families, spec, task, None if classes else related, source)
     for name, family in families.items():
         if family.needs_meta_train and not classes:
             meta_tasks.require_related(task, related, name)
@@ -116,7 +124,6 @@ def prepare(spec: ComparisonSpec, data_dir: Path | None) -> Prepared:
         task, n=spec.episodes, k_shot=spec.k_shot, n_query=spec.queries, split_query=split, n_way=spec.n_way, seed=spec.seed
     )
     queries = tuple(tuple(resolve(episode, task)[1]) for episode in episodes)
-    source = resolve_model(spec.model)
     resolved = ResolvedComparison(
         spec=replace(spec, device=device, dtype=dtype, batch_tokens=spec.batch_tokens or default_batch_tokens(device)),
         task_fingerprint=task.fingerprint,
@@ -125,8 +132,9 @@ def prepare(spec: ComparisonSpec, data_dir: Path | None) -> Prepared:
         template_sha256=tuple(b.template.sha256 for b in builders.values()),
         episodes_sha256=episodes_sha256(episodes),
         protocol=PROTOCOL,
+        everyone=tuple(families) if spec.learners == (EVERYONE,) else (),
     )
-    return Prepared(resolved, task, related, classes, builders, source, tuple(episodes), queries)
+    return Prepared(resolved, task, related, classes, builders, source, tuple(episodes), queries, families, left_out)
 
 
 def check_kind(task: Task) -> None:

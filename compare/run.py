@@ -25,6 +25,7 @@ from compare.learners import LEARNERS, Tools
 from compare.learners.in_context import InContext
 from compare.learners.types import Ledger
 from compare.learners.weights import base_engine
+from compare.lm.bought import bought
 from compare.meta_tasks import MetaEpisodes
 from compare.once import played_once
 from compare.play import Played, play
@@ -90,7 +91,7 @@ def compare(
     events.phase("data")
     with clock.phase("prepare"):
         prepared = prepare(spec, Path(data_dir) if data_dir else None)
-    for note in prepared.related.notes:
+    for note in (*prepared.related.notes, *map(str, prepared.left_out)):
         events.note(note)
     first = Path(out) / f"compare-{prepared.task.name}-{prepared.resolved.hash()[:10]}"
     if is_finished(first) and not fresh:
@@ -208,7 +209,7 @@ class Contest:
 
         K → cost of in-context learning with and without a kept prefix.
         """
-        families = [LEARNERS[name] for name in self.prepared.spec.learners]
+        families = self.prepared.families.values()
         for family in families:
             family.build(self.tools, family.grid[0])
         if not any(family.shows_support for family in families):
@@ -224,7 +225,7 @@ class Contest:
 
     def compute_features(self) -> None:
         """All texts that a feature learner will read, in one call: sorted by length they pad least."""
-        if not any(LEARNERS[name].uses_features for name in self.prepared.spec.learners):
+        if not any(family.uses_features for family in self.prepared.families.values()):
             return
         store = self.meter.store
         texts = [store.text(task, example.query()) for task, example in self.pools.examples()]
@@ -237,14 +238,14 @@ class Contest:
     def results(self) -> list[Result]:
         """Of every learner at every K."""
         spec = self.prepared.spec
-        cells = [(k, name) for k in spec.k_shot for name in LEARNERS if name in spec.learners]
+        cells = [(k, name) for k in spec.k_shot for name in self.prepared.families]
         keys = [_key(name, k, episode) for k, name in cells for episode in self.episodes[k]]
         self.events.start(len(keys), sum(key in self.journal for key in keys))
         return [self.result(name, k) for k, name in cells]
 
     def result(self, name: str, k: int) -> Result:
         """One learner at one K: chosen on meta-validation episodes, then played on the test episodes."""
-        family, spec = LEARNERS[name], self.prepared.spec
+        family, spec = self.prepared.families[name], self.prepared.spec
         meta = self.meta[k] if family.reads_other_tasks else MetaEpisodes((), ())
         with self.clock.phase("meta-train and search"):
             chosen = search.choose(family, self.tools, k, meta, spec.seed, self.meter.so_far, self.journal)
@@ -271,6 +272,7 @@ class Contest:
             "related_tasks": [task.name for task in self.prepared.related.tasks],
             "classes": {part: list(task.labels) for part, task in self.prepared.classes.items()},
             "left_out": list(self.prepared.related.notes),
+            "learners_left_out": {left.learner: left.reason for left in self.prepared.left_out},
             "texts_shared_with_the_task": self.pools.shared,
             "meta_train_rows_per_label": {name: {y: len(r) for y, r in of.items()} for name, of in self.pools.train.items()},
             "meta_validation_rows_per_label": {name: {y: len(r) for y, r in of.items()} for name, of in self.pools.validation.items()},
@@ -280,6 +282,7 @@ class Contest:
             "configurations": {r.learner: max(len(r.chosen.tried), 1) for r in results},
             "search_flops": search.BUDGET,
             "meta_steps": self.prepared.spec.meta_steps,
+            "meta_steps_bought": bought(results),
         }
 
 

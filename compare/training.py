@@ -23,11 +23,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from compare.adapted import Adapted
+from compare.diverged import Diverged
 from compare.memory import OutOfMemory
 from icl.cost import forward_flops, layer_parameters
 from icl.engine.types import ScoreRequest, Work
 from icl.tree import TokenTree
-from tasks import IclError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -80,7 +80,7 @@ def epochs(lessons: Sequence[Lesson], steps: int, rng: np.random.Generator) -> l
 
 
 def train(base: HFEngine, adapted: Adapted, batches: Sequence[Sequence[Lesson]], lr: float, who: str) -> int:
-    """Moves the trainable parameters, one step per batch, and returns the FLOPs. Raises IclError when the loss is not finite any more."""
+    """Moves the trainable parameters, one step per batch, and returns the FLOPs. Raises Diverged when the loss is not finite any more."""
     import torch
 
     engine = base.over(adapted.model)
@@ -92,12 +92,14 @@ def train(base: HFEngine, adapted: Adapted, batches: Sequence[Sequence[Lesson]],
     for step, batch in enumerate(batches):
         loss = gradient(engine, batch, parameters, work)
         if not math.isfinite(loss):
-            raise IclError(f"{who} diverged in step {step + 1} of {len(batches)}: the loss is {loss}, with a learning rate of {lr:g}")
+            reason = f"{who} diverged in step {step + 1} of {len(batches)}: the loss is {loss}, with a learning rate of {lr:g}"
+            raise Diverged(reason, training_flops(adapted, work))
         for group in optimiser.param_groups:
             group["lr"] = schedule.rate(step)
         move(optimiser, parameters, masters)
     if not all(bool(torch.isfinite(p).all()) for p in parameters):
-        raise IclError(f"{who} diverged in its last step: weights are not finite, with a learning rate of {lr:g}")
+        reason = f"{who} diverged in its last step: weights are not finite, with a learning rate of {lr:g}"
+        raise Diverged(reason, training_flops(adapted, work))
     return training_flops(adapted, work)
 
 

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 DEFAULT_LEARNERS = ("zero-shot", "in-context", "linear-probe", "protonet", "maml")
 DEFAULT_MODEL = "builtin:smollm2-135m"
+ADAPTS = ("head", "lora", "all")
+"""A head on frozen features; LoRA factors of the language model; all of its weights."""
+ADDED = {"adapts": "head"}
+"""Fields that kept specs may lack, and what they meant then. They count in a spec's hash where they say something else."""
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -150,6 +154,8 @@ class ComparisonSpec:
     """Outer steps of gradient-based meta-learners."""
     n_way: int | None = None
     """Classes per episode, drawn from those that the card holds out; None: all labels of the task."""
+    adapts: str = "head"
+    """What the inner loop of gradient-based meta-learners moves: one of ADAPTS."""
 
     def __post_init__(self) -> None:
         if not self.learners:
@@ -164,6 +170,8 @@ class ComparisonSpec:
             least["batch-tokens"] = self.batch_tokens
         if self.n_way is not None and self.n_way < 2:
             raise IclError(f"--n-way must be 2 or more, but is {self.n_way}")
+        if self.adapts not in ADAPTS:
+            raise IclError(f"--adapts must be {', '.join(ADAPTS[:-1])} or {ADAPTS[-1]}, but is '{self.adapts}'")
         for name, value in least.items():
             if value < 1:
                 raise IclError(f"--{name} must be 1 or more, but is {value}")
@@ -175,6 +183,7 @@ class ComparisonSpec:
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> ComparisonSpec:
         """The inverse of `to_json`. Raises KeyError for a field that is missing."""
+        values = {**ADDED, **values}
         known = {f.name: values[f.name] for f in fields(cls)}
         return cls(**{**known, "learners": tuple(known["learners"]), "k_shot": tuple(known["k_shot"])})
 
@@ -193,6 +202,8 @@ class ResolvedComparison:
     episodes_sha256: str
     protocol: int
     """Version of the search grids and sampling sizes: a change there is another comparison."""
+    everyone: tuple[str, ...] = ()
+    """Who takes part where the spec says `all`."""
 
     def to_json(self) -> dict[str, Any]:
         """As `spec.json` holds it."""
@@ -205,5 +216,7 @@ class ResolvedComparison:
 
 def spec_sha256(values: dict[str, Any]) -> str:
     """Of what `spec.json` holds, in canonical JSON. Names of files and models stand for what they contain: they do not count themselves."""
-    named = {**values, "spec": {name: value for name, value in values["spec"].items() if name not in {"task", "model", "template"}}}
+    asked = {name: value for name, value in values["spec"].items() if name not in {"task", "model", "template"}}
+    said = {name: value for name, value in asked.items() if name not in ADDED or value != ADDED[name]}
+    named = {name: value for name, value in {**values, "spec": said}.items() if name != "everyone" or value}
     return hashlib.sha256(json.dumps(named, sort_keys=True).encode("utf-8")).hexdigest()

@@ -19,6 +19,7 @@ import numpy as np
 
 from compare import standardise
 from compare.backbones import BACKBONES
+from compare.diverged import check_finite
 from compare.learners.tensors import META_BATCH, arbitrary_labels, meta_batches, task_tensors
 from compare.learners.types import Tools
 from compare.memory import Chunks
@@ -80,7 +81,7 @@ class HeadLearner:
         return Inner(BACKBONES[s.backbone], s.inner_lr, s.inner_steps, batch=MINIBATCH)
 
     def meta_train(self, episodes: Sequence[LearningEpisode], rng: np.random.Generator) -> HeadLearner:
-        """Outer steps over META_BATCH of the episodes each. Raises IclError when there are none."""
+        """Outer steps over META_BATCH of the episodes each. Raises IclError when there are none, Diverged for what is not finite."""
         import torch
 
         if not episodes:
@@ -102,8 +103,10 @@ class HeadLearner:
         step = meta_step(direction, optimiser)
         for tasks in meta_batches(data, self.tools.meta_steps, arbitrary_labels(episodes), rng):
             state = step(state, self.method.arrange(self.inner, tasks, rng))
+        flops = self._meta_flops(network, data)
+        check_finite(state.params, f"{self.name} diverged in meta-training (inner_lr {self.settings.inner_lr:g})", flops)
         kept = {name: value.detach().numpy() for name, value in state.params.items()}
-        return replace(self, standardiser=standardiser, meta=kept, meta_flops=self._meta_flops(network, data))
+        return replace(self, standardiser=standardiser, meta=kept, meta_flops=flops)
 
     def learnt(self) -> dict[str, Tensor]:
         """See Learns."""

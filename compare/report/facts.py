@@ -164,12 +164,17 @@ def failures(summary: Json) -> list[tuple[str, str, str]]:
     return [(f"{row['learner']}, K = {row['k_shot']}", f["episode"], f["reason"]) for row in summary["rows"] for f in row["failures"]]
 
 
+def left_out(summary: Json) -> list[tuple[str, str]]:
+    """Learners that `all` would have named, and why they cannot run."""
+    return list((summary["budget"].get("learners_left_out") or {}).items())
+
+
 def command_line(spec: Json) -> str:
     """The command that makes this comparison again."""
     words = ["icl", "compare", spec["task"]]
     always = ("learners", "k_shot", "episodes", "queries", "model", "seed")
     for f in fields(ComparisonSpec):
-        value = spec[f.name]
+        value = spec.get(f.name, f.default)  # runs from before lack later fields
         if f.name == "task" or (value == f.default and f.name not in always):
             continue
         words += [f"--{f.name.replace('_', '-')}", ",".join(map(str, value)) if isinstance(value, list) else str(value)]

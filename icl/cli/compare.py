@@ -25,8 +25,8 @@ def command(
     learners: Annotated[
         str,
         typer.Option(
-            help="Comma-separated: zero-shot, in-context, metaicl, fine-tune, lora, ia3, bitfit, prompt-tuning, adapt-then-prompt, "
-            "linear-probe, protonet, matching-net, maml, fomaml, reptile, anil, meta-sgd."
+            help="all (whoever can run here), or comma-separated: zero-shot, in-context, metaicl, fine-tune, lora, ia3, bitfit, "
+            "prompt-tuning, adapt-then-prompt, linear-probe, protonet, matching-net, matching-net-fce, maml, fomaml, reptile, anil, meta-sgd."
         ),
     ] = "zero-shot,in-context,linear-probe,protonet,maml",
     k_shot: Annotated[str, typer.Option("--k-shot", help="Support examples per label, comma-separated: 1,4.")] = "4",
@@ -45,6 +45,13 @@ def command(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     batch_tokens: Annotated[int | None, typer.Option(help="Tokens of one forward pass. [default: by device]")] = None,
     meta_steps: Annotated[int, typer.Option(help="Outer steps of meta-training.")] = 300,
+    adapts: Annotated[
+        str,
+        typer.Option(
+            help="What the inner loop of maml, fomaml, reptile, anil and meta-sgd moves: head (on frozen features), lora (factors in the "
+            "last layers of the model) or all (its weights)."
+        ),
+    ] = "head",
     data_dir: DataDir = None,
     out: Out = Path("runs"),
     fresh: Fresh = False,
@@ -77,6 +84,7 @@ def command(
         batch_tokens=batch_tokens,
         meta_steps=meta_steps,
         n_way=n_way,
+        adapts=adapts,
     )
     with when_interrupted("nothing was finished yet"), Watcher() as watcher:
         run = compare(spec, out=out, data_dir=data_dir, fresh=fresh, events=watcher)
