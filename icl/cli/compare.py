@@ -26,7 +26,8 @@ def command(
         str,
         typer.Option(
             help="all (whoever can run here), or comma-separated: zero-shot, in-context, metaicl, fine-tune, lora, ia3, bitfit, "
-            "prompt-tuning, adapt-then-prompt, linear-probe, protonet, matching-net, matching-net-fce, maml, fomaml, reptile, anil, meta-sgd."
+            "prompt-tuning, adapt-then-prompt, linear-probe, protonet, matching-net, matching-net-fce, maml, fomaml, reptile, anil, "
+            "meta-sgd."
         ),
     ] = "zero-shot,in-context,linear-probe,protonet,maml",
     k_shot: Annotated[str, typer.Option("--k-shot", help="Support examples per label, comma-separated: 1,4.")] = "4",
