@@ -46,6 +46,8 @@ class Objective:
 
     apply: Apply
     loss: Loss = cross_entropy
+    rows: int | None = None
+    """Rows whose inner gradient is taken at once (the mean is the same); None: all. Bounds memory where no outer derivative follows."""
 
     def __call__(self, params: Params, x: Tensor, y: Tensor) -> Tensor:
         """A scalar."""
@@ -78,19 +80,30 @@ def descend(
     objective: Objective, params: Params, batches: Sequence[tuple[Tensor, Tensor]], rates: Rates, *, first_order: bool = False
 ) -> Params:
     """One gradient step per batch on the parameters that have a rate. New tensors; differentiable in `params` and in the rates."""
-    from torch.func import grad
-
     for x, y in batches:
-        fixed = params
-
-        def loss(moved: Params, fixed: Params = fixed, x: Tensor = x, y: Tensor = y) -> Tensor:
-            return objective({**fixed, **moved}, x, y)
-
-        gradient = grad(loss)({name: params[name] for name in rates})
+        gradient = _inner_gradient(objective, params, rates, x, y)
         if first_order:
             gradient = {name: value.detach() for name, value in gradient.items()}
         params = {**params, **{name: params[name] - rate * gradient[name] for name, rate in rates.items()}}
     return params
+
+
+def _inner_gradient(objective: Objective, fixed: Params, rates: Rates, x: Tensor, y: Tensor) -> Params:
+    """Of the loss, with respect to the parameters that have a rate."""
+    from torch.func import grad
+
+    def loss(moved: Params, x: Tensor, y: Tensor) -> Tensor:
+        return objective({**fixed, **moved}, x, y)
+
+    moved = {name: fixed[name] for name in rates}
+    if objective.rows is None or objective.rows >= len(x):
+        gradient: Params = grad(loss)(moved, x, y)
+        return gradient
+    total: Params = {}
+    for some_x, some_y in zip(x.split(objective.rows), y.split(objective.rows), strict=True):
+        part, share = grad(loss)(moved, some_x, some_y), len(some_x) / len(x)
+        total = {name: share * value + (total[name] if total else 0.0) for name, value in part.items()}
+    return total
 
 
 def outer_loss(meta: Params, tasks: TaskBatch, adapt: Adapt, objective: Objective) -> Tensor:

@@ -146,7 +146,10 @@ class ModelLearner:
         layout, (rows,) = pages([asking.lessons()], len(support.labels))
         check_length(base, layout, self.name)
         x, y = (torch.from_numpy(values).to(base.model.device) for values in (rows, support.targets))
-        adapted = {name: value.detach() for name, value in self.method.adapt(self._inner(net, layout), dict(self.meta), x, y).items()}
+        inner, meta = self._inner(net, layout), dict(self.meta)
+        chunks = Chunks(min(len(rows), max(1, base.batch_tokens // layout.tokens)), f"{self.name} in episode {support.episode}", "example")
+        found = chunks(lambda size: self.method.adapt(replace(inner, rows=size), meta, x, y))
+        adapted = {name: value.detach() for name, value in found.items()}
         lr = f"inner_lr {self.settings.inner_lr:g}"
         check_finite(adapted, f"the inner loop of {self.name} diverged in episode {support.episode} ({lr})")
         moved = set(self.method.moved(list(net.start())))

@@ -117,7 +117,7 @@ def network(base: HFEngine, adapted: Adapted, who: str) -> Network:
 
 def check_length(base: HFEngine, layout: Layout, who: str) -> None:
     """Raises IclError where a prompt may reach beyond a sliding window, which the mask of a tree does not know."""
-    if not base.uses_tree(layout.tokens + 1):
+    if not base.uses_tree(layout.longest + 1):
         raise IclError(f"{who} needs prompts within the model's attention window of {base.window} tokens; use --adapts head")
 
 

@@ -35,6 +35,8 @@ class Layout:
     candidates: int
     labels: int
     """Labels in play."""
+    longest: int
+    """Tokens of the longest sequence that the model reads."""
 
     def cut(self, rows: Tensor) -> tuple[Tensor, ...]:
         """(n, width) → the seven parts, in the order of the module's opening."""
@@ -55,7 +57,13 @@ def pages(of: Sequence[Sequence[Lesson]], labels: int) -> tuple[Layout, list[Int
     """Groups of lessons → one layout for all of them, and for each group its rows (lessons, width), int64."""
     sheets = [[_sheet(lesson) for lesson in lessons] for lessons in of]
     flat = [sheet for group in sheets for sheet in group]
-    layout = Layout(max(len(s.tree) for s in flat), max(len(s.nodes) for s in flat), max(len(s.labels) for s in flat), labels)
+    layout = Layout(
+        tokens=max(len(s.tree) for s in flat),
+        scored=max(len(s.nodes) for s in flat),
+        candidates=max(len(s.labels) for s in flat),
+        labels=labels,
+        longest=max(int(s.tree.depth.max()) + 1 for s in flat),
+    )
     return layout, [np.stack([_row(sheet, layout) for sheet in group]) for group in sheets]
 
 

@@ -258,3 +258,31 @@ def test_what_is_adapted_must_be_adapted_by_somebody() -> None:
     assert get_families(("maml",))["maml"].uses_features
     with pytest.raises(IclError, match="must be 'all' or names"):
         get_families(("all", "lora"))
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_fewer_examples_at_a_time_adapt_to_the_same(name: str) -> None:
+    net, inner, tasks = exact("lora")
+    meta = METHODS[name].begin(inner, shaken(net))
+    x, y = tasks.query_x[0], tasks.query_y[0]
+    whole = METHODS[name].adapt(inner, meta, x, y)
+    for key, value in METHODS[name].adapt(replace(inner, rows=2), meta, x, y).items():
+        torch.testing.assert_close(value, whole[key], rtol=1e-9, atol=1e-12)
+
+
+def test_adapting_halves_its_examples_when_memory_runs_out_and_then_says_so(arena: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    learner, episode, sizes = trained("fomaml", "lora", arena), arena[1][0], []
+
+    def adapt(inner: Inner, *of: Any) -> Any:
+        sizes.append(inner.rows)
+        if inner.rows and inner.rows > fits:
+            raise MemoryError
+        return METHODS["fomaml"].adapt(inner, *of)
+
+    small = replace(learner, method=replace(learner.method, adapt=adapt))
+    fits = 2
+    assert play(small, episode, 0).reason == ""
+    assert sizes == [4, 2]
+    fits = 0
+    with pytest.raises(IclError, match=r"fomaml in episode .* even with one example at a time"):
+        play(small, episode, 0)
