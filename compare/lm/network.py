@@ -184,4 +184,4 @@ def ancestors(ends: Tensor, dtype: Any) -> Tensor:
 
     at = torch.arange(ends.shape[-1], device=ends.device)
     seen = (at[None, :] <= at[:, None]) & (at[:, None] < ends[:, None, :])
-    return torch.where(seen, 0.0, torch.finfo(dtype).min).to(dtype)[:, None]
+    return torch.zeros(seen.shape, dtype=dtype, device=ends.device).masked_fill(~seen, torch.finfo(dtype).min)[:, None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,7 @@ def test_meta_learners_without_other_tasks_are_left_out_of_all_and_an_error_when
     prepared = prepare(replace(spec, task="alone"), None)
     assert {left.learner for left in prepared.left_out} == META | {"bitfit"}
     assert all("\n" not in str(left) for left in prepared.left_out)
-    assert "the card of 'alone' names none" in prepared.left_out[1].reason
+    assert "the card of 'alone' names none" in next(left.reason for left in prepared.left_out if left.learner == "maml")
     with pytest.raises(IclError, match="maml learns from other tasks"):
         prepare(replace(spec, task="alone", learners=("maml",)), None)
     with pytest.raises(IclError, match="leave bitfit out of --learners"):
@@ -101,7 +102,7 @@ def test_metaicl_that_diverges_fails_its_episodes_and_not_the_comparison(
     spec: ComparisonSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     family = LEARNERS["metaicl"]
-    monkeypatch.setitem(LEARNERS, "metaicl", replace(family, grid=(replace(family.grid[0], lr=1e30, steps=3),)))
+    monkeypatch.setitem(LEARNERS, "metaicl", replace(family, grid=(replace(family.grid[0], lr=1e38, steps=4),)))
     run = run_comparison(replace(spec, learners=("zero-shot", "metaicl")), out=tmp_path / "runs")
     row = run.read("summary")["rows"][1]
     assert row["failed_episodes"] == 2
@@ -113,7 +114,7 @@ def test_metaicl_that_diverges_fails_its_episodes_and_not_the_comparison(
 @pytest.mark.parametrize("name", ["maml", "fomaml", "reptile", "anil", "meta-sgd"])
 def test_a_head_that_diverges_in_meta_training_says_so(name: str) -> None:
     family = get_family(name)
-    wild = replace(family, grid=(replace(family.grid[0], inner_lr=1e200),))
+    wild = replace(family, grid=(replace(family.grid[0], inner_lr=math.inf),))
     chosen = search.choose(wild, plain_tools(meta_steps=3), 4, MetaEpisodes(tuple(plain_episode(i) for i in range(3)), ()), 0)
     assert isinstance(chosen.learner, DivergedLearner)
     assert f"{name} diverged in meta-training" in play(chosen.learner, plain_episode(7), 0).reason
