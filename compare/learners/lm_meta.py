@@ -30,7 +30,7 @@ from compare.learners.lora import LoraFactors
 from compare.learners.prompted import Asking, PromptPredictor
 from compare.learners.types import Family, Tools
 from compare.learners.weights import base_engine
-from compare.lm.network import Network, check_length, network
+from compare.lm.network import Network, check_length, example_loss, network
 from compare.lm.sheets import Layout, pages
 from compare.memory import Chunks
 from compare.meta_gradient import TaskBatch, first_order_gradient
@@ -49,6 +49,8 @@ LAYERS = 8
 INNER_STEPS = 2
 TASKS = 2
 QUERIES = 8
+MINIBATCH = 2
+"""Rows of one of Reptile's inner steps; a row holds as many examples as the longest has room for (compare/lm/sheets.py)."""
 BUDGET = 10**13
 """FLOPs of one meta-training: as much as a learner's search may take (compare/search.py)."""
 STEPS = "steps"
@@ -143,17 +145,17 @@ class ModelLearner:
             raise IclError(f"{self.name} must be meta-trained before it adapts, but it has seen no other task")
         base, asking = base_engine(self.tools), Asking(self.tools, support)
         net = self._network(0)
-        layout, (rows,) = pages([asking.lessons()], len(support.labels))
+        layout, (page,) = pages([asking.lessons()], len(support.labels))
         check_length(base, layout, self.name)
-        x, y = (torch.from_numpy(values).to(base.model.device) for values in (rows, support.targets))
+        x, y = (torch.from_numpy(values).to(base.model.device) for values in page)
         inner, meta = self._inner(net, layout), dict(self.meta)
-        chunks = Chunks(min(len(rows), max(1, base.batch_tokens // layout.tokens)), f"{self.name} in episode {support.episode}", "example")
+        chunks = Chunks(min(len(x), max(1, base.batch_tokens // layout.tokens)), f"{self.name} in episode {support.episode}", "row")
         found = chunks(lambda size: self.method.adapt(replace(inner, rows=size), meta, x, y))
         adapted = {name: value.detach() for name, value in found.items()}
         lr = f"inner_lr {self.settings.inner_lr:g}"
         check_finite(adapted, f"the inner loop of {self.name} diverged in episode {support.episode} ({lr})")
         moved = set(self.method.moved(list(net.start())))
-        flops = self.settings.inner_steps * net.gradient_flops(layout, len(rows), moved)
+        flops = self.settings.inner_steps * net.gradient_flops(layout, len(x), moved)
         ready = Network(self.settings.parts(base.model, 0), net.head)  # in the comparison's dtype, whatever the inner loop's
         ready.put(adapted)
         kept = [ready.tensors[name] for name in moved]
@@ -168,34 +170,32 @@ class ModelLearner:
         return network(base, adapted, self.name)
 
     def _inner(self, net: Network, layout: Layout) -> Inner:
-        return Inner(net.backbone(layout), self.settings.inner_lr, self.settings.inner_steps, batch=QUERIES)
+        return Inner(net.backbone(layout), self.settings.inner_lr, self.settings.inner_steps, example_loss, batch=MINIBATCH)
 
     def _tasks(self, episodes: Sequence[LearningEpisode], rng: np.random.Generator) -> tuple[Layout, TaskBatch]:
         """Some episodes, each with some of its queries, as one batch."""
         import torch
 
         chosen = [episodes[int(i)] for i in rng.choice(len(episodes), size=min(TASKS, len(episodes)), replace=False)]
-        groups, targets = [], []
+        groups = []
         for episode in chosen:
             asking, labels = Asking(self.tools, episode.support), episode.support.labels
             at = rng.permutation(len(episode.queries))[:QUERIES]
             asked = [(episode.queries[int(i)], labels[int(episode.targets[i])]) for i in at]
             groups += [asking.lessons(), [asking.lesson(Example(q.id, q.inputs, label, q.choices)) for q, label in asked]]
-            targets += [episode.support.targets, episode.targets[at]]
-        layout, rows = pages(groups, len(chosen[0].support.labels))
+        layout, rows = pages(groups, len(chosen[0].support.labels), columns=2)
+        columns = [rows[::2], rows[1::2]]
         device = base_engine(self.tools).model.device
         check_length(base_engine(self.tools), layout, self.name)
-        support, queries, given, right = (
-            torch.from_numpy(np.stack(of)).to(device) for of in (rows[::2], rows[1::2], targets[::2], targets[1::2])
-        )
-        return layout, TaskBatch(support, given, queries, right)
+        parts = (np.stack([page[part] for page in of]) for of in columns for part in (0, 1))
+        return layout, TaskBatch(*(torch.from_numpy(part).to(device) for part in parts))
 
     def _step_flops(self, net: Network, layout: Layout, tasks: TaskBatch) -> int:
         names = list(net.start())
         moved = self.method.moved(names)
         support, queries = tasks.support_x.shape[1], tasks.query_x.shape[1]
-        if self.method.name == "reptile":
-            of_task = self.settings.inner_steps * net.gradient_flops(layout, min(QUERIES, support + queries), moved)
+        if self.method.outer is reptile.outer:  # every inner step reads a minibatch of all rows
+            of_task = self.settings.inner_steps * net.gradient_flops(layout, min(MINIBATCH, support + queries), moved)
         else:
             inner = self.settings.inner_steps * net.gradient_flops(layout, support, moved)
             of_task = (3 if self.method.second_order else 1) * inner + net.gradient_flops(layout, queries, names)
@@ -213,7 +213,7 @@ def _grid(adapts: str, inner_lr: Mapping[str, float], outer_lr: Mapping[str, flo
 
 
 GRIDS = {
-    "lora": _grid("lora", dict.fromkeys(METHODS, 0.1), {**dict.fromkeys(METHODS, 1e-3), "reptile": 1.0}),
+    "lora": _grid("lora", dict.fromkeys(METHODS, 1.0), {**dict.fromkeys(METHODS, 1e-3), "reptile": 1.0}),
     "all": _grid("all", dict.fromkeys(METHODS, 1e-3), {**dict.fromkeys(METHODS, 1e-5), "reptile": 1.0}),
 }
 """What is adapted → learner → its one setting."""

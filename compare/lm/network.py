@@ -2,10 +2,10 @@
 
     logits(example)[y] = log Σ_{w in words of y} e^{s(w)},     s(w) = Σ_t log p(w_t | prompt, w_<t)
 
-So cross-entropy over these logits is the loss of compare/training.py, on the spans that are compared. torch.func.functional_call puts the
-adapted tensors into the model; everything else is the model's own and frozen. Attention is transformers' eager one, made of plain products
-that can be differentiated twice and mapped over tasks; a four-dimensional mask tells each node of a row's tree its ancestors. What is
-adapted has float32 masters, rounded to the model's dtype for every pass, as in all training here.
+So cross-entropy over these logits (`example_loss`) is the loss of compare/training.py, on the spans that are compared.
+torch.func.functional_call puts the adapted tensors into the model; everything else is the model's own and frozen. Attention is eager, of
+plain products that can be differentiated twice and mapped over tasks, with a four-dimensional mask that tells each node its ancestors. What
+is adapted has float32 masters, rounded to the model's dtype for every pass, as in all training here.
 
 The head of the network (compare/backbones/types.py), which ANIL's inner loop moves alone, is what is adapted in the last layer.
 """
@@ -35,6 +35,16 @@ if TYPE_CHECKING:
 BODY = "body."
 ABSENT = -1e30
 """Score of a word that a label does not have; −∞ has no second derivative."""
+
+
+def example_loss(logits: Tensor, answers: Tensor) -> Tensor:
+    """(rows, examples, labels), (rows, examples + 2): compare/lm/sheets.py → mean negative log-likelihood over a group's examples.
+
+    It is a mean over rows, whatever they hold: so it may be computed some rows at a time, like every loss of an inner loop.
+    """
+    right, examples, rows = answers[:, :-2], answers[:, -2], answers[:, -1]
+    found = logits.log_softmax(-1).gather(-1, right.clamp_min(0)[..., None])[..., 0]
+    return -((found * (right >= 0)).sum(-1) * rows / examples).mean()
 
 
 @dataclass(frozen=True)
@@ -143,14 +153,14 @@ def _scorer(model: Any, head: Head, layout: Layout, trains_head: bool) -> Any:
     import torch
 
     class Scorer(torch.nn.Module):
-        """Rows (n, width) → logits of the labels (n, labels), float32."""
+        """Rows (n, width) → logits of the labels (n, examples, labels), float32."""
 
         def __init__(self) -> None:
             super().__init__()
             self.model = model
 
         def forward(self, rows: Tensor) -> Tensor:
-            tokens, depths, ends, nodes, targets, candidates, labels = layout.cut(rows)
+            tokens, depths, ends, nodes, targets, candidates, outputs = layout.cut(rows)
             hidden = self.model.base_model(
                 input_ids=tokens, position_ids=depths, attention_mask=ancestors(ends, self.model.dtype), use_cache=False
             ).last_hidden_state  # (n, tokens, hidden)
@@ -158,8 +168,9 @@ def _scorer(model: Any, head: Head, layout: Layout, trains_head: bool) -> Any:
             log_probs = _head(head, self.model, trains_head).logits(picked).log_softmax(-1).gather(-1, targets[..., None])[..., 0]
             of = candidates[..., None] == torch.arange(layout.candidates, device=rows.device)  # (n, scored, candidates)
             sums = (log_probs[..., None] * of.to(log_probs.dtype)).sum(dim=1)  # (n, candidates)
-            mine = labels[:, None, :] == torch.arange(layout.labels, device=rows.device)[:, None]  # (n, labels, candidates)
-            return torch.where(mine, sums[:, None, :], ABSENT).logsumexp(-1)
+            every = torch.arange(layout.examples * layout.labels, device=rows.device)
+            mine = outputs[:, None, :] == every[:, None]  # (n, examples x labels, candidates)
+            return torch.where(mine, sums[:, None, :], ABSENT).logsumexp(-1).unflatten(-1, (layout.examples, layout.labels))
 
     return Scorer()
 
