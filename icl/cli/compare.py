@@ -53,6 +53,13 @@ def command(
             "last layers of the model) or all (its weights)."
         ),
     ] = "head",
+    probes: Annotated[
+        bool,
+        typer.Option(
+            "--probes/--no-probes",
+            help="Also measure accuracy after every step of adapting, overlap of classes, and damaged demonstrations. Changes no result.",
+        ),
+    ] = True,
     data_dir: DataDir = None,
     out: Out = Path("runs"),
     fresh: Fresh = False,
@@ -88,7 +95,7 @@ def command(
         adapts=adapts,
     )
     with when_interrupted("nothing was finished yet"), Watcher() as watcher:
-        run = compare(spec, out=out, data_dir=data_dir, fresh=fresh, events=watcher)
+        run = compare(spec, out=out, data_dir=data_dir, fresh=fresh, probes=probes, events=watcher)
     if json:
         print_json(run.to_json())
     else:
