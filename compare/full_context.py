@@ -36,7 +36,8 @@ class FullContext(torch.nn.Module):
         """(tasks, n, inputs), in the order that is read → (tasks, n, width)."""
         bare: Tensor = self.map(x)
         forward, backward = self.support(bare)[0].chunk(2, dim=-1)
-        return bare + forward + backward
+        embedded: Tensor = bare + forward + backward
+        return embedded
 
     def embed_queries(self, x: Tensor, support: Tensor) -> Tensor:
         """(tasks, m, inputs) and the embedded support (tasks, n, width) → (tasks, m, width)."""

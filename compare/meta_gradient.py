@@ -90,6 +90,7 @@ def descend(
 
 def _inner_gradient(objective: Objective, fixed: Params, rates: Rates, x: Tensor, y: Tensor) -> Params:
     """Of the loss, with respect to the parameters that have a rate."""
+    import torch
     from torch.func import grad
 
     def loss(moved: Params, x: Tensor, y: Tensor) -> Tensor:
@@ -100,7 +101,7 @@ def _inner_gradient(objective: Objective, fixed: Params, rates: Rates, x: Tensor
         gradient: Params = grad(loss)(moved, x, y)
         return gradient
     total: Params = {}
-    for some_x, some_y in zip(x.split(objective.rows), y.split(objective.rows), strict=True):
+    for some_x, some_y in zip(torch.split(x, objective.rows), torch.split(y, objective.rows), strict=True):
         part, share = grad(loss)(moved, some_x, some_y), len(some_x) / len(x)
         total = {name: share * value + (total[name] if total else 0.0) for name, value in part.items()}
     return total

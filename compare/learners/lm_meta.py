@@ -118,13 +118,16 @@ class ModelLearner:
             if step:
                 layout, tasks = self._tasks(episodes, rng)
             inner = self._inner(net, layout)
-            arranged, meta = self.method.arrange(inner, tasks, rng), state.params
-            direction = chunks(lambda size, i=inner, a=arranged, m=meta: self.method.direction(replace(i, chunk_size=size), m, a))
-            state = optimiser.step(state, direction)
+            arranged = self.method.arrange(inner, tasks, rng)
+            state = optimiser.step(state, chunks(partial(self._direction, inner, state.params, arranged)))
             flops += self._step_flops(net, layout, tasks)
             check_finite(state.params, f"{self.name} diverged in outer step {step + 1} of {steps}", flops)
         kept = {name: value.detach() for name, value in state.params.items()}
         return replace(self, meta=kept, meta_steps=steps, meta_flops=flops)
+
+    def _direction(self, inner: Inner, meta: Params, tasks: TaskBatch, size: int) -> Params:
+        """Of an outer step, with so many tasks in memory at once."""
+        return self.method.direction(replace(inner, chunk_size=size), meta, tasks)
 
     def learnt(self) -> dict[str, Tensor]:
         """See Learns."""

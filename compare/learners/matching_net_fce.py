@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -76,8 +77,7 @@ class FullContextLearner:
         optimiser = torch.optim.Adam(net.parameters(), lr=OUTER_LR)
         chunks = Chunks(META_BATCH, f"{self.name} in meta-training")
         for tasks in meta_batches(data, self.tools.meta_steps, 0, rng):  # classes are compared, never named
-            mixed = shuffled(tasks, rng)
-            chunks(lambda size, mixed=mixed: backward(net, mixed, labels, size))
+            chunks(partial(backward, net, shuffled(tasks, rng), labels))
             optimiser.step()
         weights = {name: value.detach().clone() for name, value in net.state_dict().items()}
         check_finite(weights, f"{self.name} diverged in meta-training")

@@ -170,7 +170,8 @@ def _scorer(model: Any, head: Head, layout: Layout, trains_head: bool) -> Any:
             sums = (log_probs[..., None] * of.to(log_probs.dtype)).sum(dim=1)  # (n, candidates)
             every = torch.arange(layout.examples * layout.labels, device=rows.device)
             mine = outputs[:, None, :] == every[:, None]  # (n, examples x labels, candidates)
-            return torch.where(mine, sums[:, None, :], ABSENT).logsumexp(-1).unflatten(-1, (layout.examples, layout.labels))
+            logits = torch.where(mine, sums[:, None, :], ABSENT).logsumexp(-1)
+            return logits.reshape(len(rows), layout.examples, layout.labels)
 
     return Scorer()
 

@@ -44,7 +44,9 @@ class Layout:
 
     def cut(self, rows: Tensor) -> tuple[Tensor, ...]:
         """(n, width) → the seven parts of the first line, in the order of the module's opening."""
-        return rows.split([*[self.tokens] * 3, *[self.scored] * 3, self.candidates], dim=-1)
+        import torch
+
+        return tuple(torch.split(rows, [*[self.tokens] * 3, *[self.scored] * 3, self.candidates], dim=-1))
 
 
 @dataclass(frozen=True)
