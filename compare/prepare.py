@@ -13,7 +13,8 @@ from compare import elsewhere as other_tasks
 from compare import meta_tasks
 from compare.class_pools import ClassPools
 from compare.elsewhere import Elsewhere
-from compare.learners import get_family
+from compare.everyone import LeftOut, able
+from compare.learners import EVERYONE, Family, get_families
 from compare.learning import learning_episode
 from compare.meta_tasks import MetaTasks, Pools
 from compare.meta_trained import check_fits, find_version
@@ -52,6 +53,10 @@ class Prepared:
     """As written to `episodes.jsonl`: the support of the largest K."""
     queries: tuple[tuple[Example, ...], ...]
     """Of each episode."""
+    families: Mapping[str, Family]
+    """Name → learner, in the order in which they are shown."""
+    left_out: tuple[LeftOut, ...]
+    """Those of `all` that cannot run here."""
     elsewhere: tuple[Elsewhere, ...]
     """Other tasks that are played on, and their episodes."""
     version: Version | None = None
@@ -84,7 +89,7 @@ def check_calibration(name: str) -> None:
 
 def prepare(spec: ComparisonSpec, data_dir: Path | None) -> Prepared:
     """Raises IclError for unknown names, a task without labels, too few examples, learners without the other tasks that they need."""
-    families = {name: get_family(name) for name in spec.learners}
+    families = get_families(spec.learners, spec.adapts)
     check_calibration(spec.calibration)
     device = resolve_device(spec.device)
     dtype = resolve_dtype(spec.dtype, device)
@@ -109,6 +114,9 @@ def prepare(spec: ComparisonSpec, data_dir: Path | None) -> Prepared:
         related = meta_tasks.load_related(other_tasks.without(task, elsewhere), lambda name: load_task(name, data_dir))
         other_tasks.check_apart(elsewhere, related)
     related = replace(related, notes=(*related.notes, *other_tasks.notes(elsewhere, task)))
+    source, left_out = resolve_model(spec.model), tuple[LeftOut, ...]()
+    if spec.learners == (EVERYONE,):
+        families, left_out = able(families, spec, task, None if classes else related, source)
     for name, family in families.items():
         if family.needs_meta_train and not classes and not (version and version.learner == name):
             meta_tasks.require_related(task, related, name)
@@ -118,7 +126,6 @@ def prepare(spec: ComparisonSpec, data_dir: Path | None) -> Prepared:
         task, n=spec.episodes, k_shot=spec.k_shot, n_query=spec.queries, split_query=split, n_way=spec.n_way, seed=spec.seed
     )
     queries = tuple(tuple(resolve(episode, task)[1]) for episode in episodes)
-    source = resolve_model(spec.model)
     if version:
         check_fits(version, [task, *(test.whole for test in elsewhere)], source, template, dtype)
     resolved = ResolvedComparison(
@@ -132,8 +139,9 @@ def prepare(spec: ComparisonSpec, data_dir: Path | None) -> Prepared:
         meta_test_sha256=tuple(episodes_sha256(test.episodes) for test in elsewhere),
         meta_trained_sha256=version.sha256 if version else "",
         protocol=PROTOCOL,
+        everyone=tuple(families) if spec.learners == (EVERYONE,) else (),
     )
-    return Prepared(resolved, task, related, classes, builders, source, tuple(episodes), queries, elsewhere, version)
+    return Prepared(resolved, task, related, classes, builders, source, tuple(episodes), queries, families, left_out, elsewhere, version)
 
 
 def check_kind(task: Task) -> None:

@@ -27,6 +27,7 @@ from compare.learners import LEARNERS, Tools
 from compare.learners.in_context import InContext
 from compare.learners.types import Ledger
 from compare.learners.weights import base_engine
+from compare.lm.bought import bought
 from compare.meta_tasks import MetaEpisodes
 from compare.once import played_once
 from compare.play import Played, play
@@ -100,7 +101,7 @@ def compare(
     events.phase("data")
     with clock.phase("prepare"):
         prepared = prepare(spec, Path(data_dir) if data_dir else None)
-    for note in prepared.related.notes:
+    for note in (*prepared.related.notes, *map(str, prepared.left_out)):
         events.note(note)
     first = Path(out) / f"compare-{prepared.task.name}-{prepared.resolved.hash()[:10]}"
     if is_finished(first) and not fresh:
@@ -216,7 +217,7 @@ class Contest:
 
         K → cost of in-context learning with and without a kept prefix.
         """
-        families = [LEARNERS[name] for name in self.prepared.spec.learners]
+        families = self.prepared.families.values()
         for family in families:
             family.build(self.tools, family.grid[0])
         if not any(family.shows_support for family in families):
@@ -234,7 +235,7 @@ class Contest:
 
     def compute_features(self) -> None:
         """All texts that a feature learner will read, in one call and one for other tasks: sorted by length they pad least."""
-        if not any(LEARNERS[name].uses_features for name in self.prepared.spec.learners):
+        if not any(family.uses_features for family in self.prepared.families.values()):
             return
         store = self.meter.store
         largest = max(self.episodes)
@@ -249,7 +250,7 @@ class Contest:
     def results(self) -> list[Result]:
         """Of every learner at every K."""
         spec = self.prepared.spec
-        cells = [(k, name) for k in spec.k_shot for name in LEARNERS if name in spec.learners]
+        cells = [(k, name) for k in spec.k_shot for name in self.prepared.families]
         tasks = {k: {self.prepared.task.name: self.episodes[k], **self.others[k]} for k in spec.k_shot}
         keys = [_key(name, k, task, e) for k, name in cells for task, episodes in tasks[k].items() for e in episodes]
         self.events.start(len(keys), sum(key in self.journal for key in keys))
@@ -257,7 +258,7 @@ class Contest:
 
     def result(self, name: str, k: int) -> Result:
         """One learner at one K: chosen on meta-validation episodes, then played on the test episodes."""
-        family, spec = LEARNERS[name], self.prepared.spec
+        family, spec = self.prepared.families[name], self.prepared.spec
         meta = self.meta[k] if family.reads_other_tasks else MetaEpisodes((), ())
         version = self.prepared.version
         with self.clock.phase("meta-train and search"):
@@ -289,16 +290,17 @@ class Contest:
                 continue
             played.append(self._played(learner, _key(name, k, task, episode), episode, self.events.section_done))
             spent += played[-1].adapt_flops + played[-1].predict_flops
-            if LEARNERS[name].uses_features:
+            if self.prepared.families[name].uses_features:
                 spent += self.meter.features([*self.meter.support_texts(episode), *self.meter.query_texts(episode)])[1]
         return tuple(played)
 
     def _probe(self, learner: Learner, name: str, k: int) -> Probe | None:
-        if not is_probed(name, LEARNERS[name]):
+        family = self.prepared.families[name]
+        if not is_probed(name, family):
             return None
         with self.clock.phase("probes"):
             return probe(
-                LEARNERS[name], self.meta[k].train, self.episodes[k], self.prepared.spec.seed,
+                family, self.meta[k].train, self.episodes[k], self.prepared.spec.seed,
                 lambda part, episode: self._played(learner, f"{name}/{k}/probe/{part}/{episode.id}", episode),
             )  # fmt: skip
 
@@ -318,6 +320,7 @@ class Contest:
             "related_tasks": [task.name for task in self.prepared.related.tasks],
             "classes": {part: list(task.labels) for part, task in self.prepared.classes.items()},
             "left_out": list(self.prepared.related.notes),
+            "learners_left_out": {left.learner: left.reason for left in self.prepared.left_out},
             "texts_shared_with_the_task": self.pools.shared,
             "meta_train_rows_per_label": {name: {y: len(r) for y, r in of.items()} for name, of in self.pools.train.items()},
             "meta_validation_rows_per_label": {name: {y: len(r) for y, r in of.items()} for name, of in self.pools.validation.items()},
@@ -328,6 +331,7 @@ class Contest:
             "search_flops": search.BUDGET,
             "meta_steps": self.prepared.spec.meta_steps,
             "meta_trained": self.prepared.version.words() if self.prepared.version else "",
+            "meta_steps_bought": bought(results),
         }
 
 

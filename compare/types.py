@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 DEFAULT_LEARNERS = ("zero-shot", "in-context", "linear-probe", "protonet", "maml")
 DEFAULT_MODEL = "builtin:smollm2-135m"
+ADAPTS = ("head", "lora", "all")
+"""A head on frozen features; LoRA factors of the language model; all of its weights."""
+ADDED = {"adapts": "head", "budget": None}
+"""Fields that kept specs may lack, and what they meant then. They count in a spec's hash where they say something else."""
 
 LISTS = ("learners", "k_shot", "meta_test")
 """Fields of a spec that hold several values."""
@@ -160,6 +164,8 @@ class ComparisonSpec:
     """Other tasks to play on as well, for shifts of the distribution."""
     meta_trained: str = ""
     """File of a version that takes the place of its learner's meta-training; empty: every learner is meta-trained here."""
+    adapts: str = "head"
+    """What the inner loop of gradient-based meta-learners moves: one of ADAPTS."""
 
     def __post_init__(self) -> None:
         if not self.learners:
@@ -176,6 +182,8 @@ class ComparisonSpec:
             raise IclError(f"--n-way must be 2 or more, but is {self.n_way}")
         if self.budget is not None and not 0 < self.budget < math.inf:
             raise IclError(f"--budget must be a number of TFLOP above 0, but is {self.budget:g}; leave it out to play all episodes")
+        if self.adapts not in ADAPTS:
+            raise IclError(f"--adapts must be {', '.join(ADAPTS[:-1])} or {ADAPTS[-1]}, but is '{self.adapts}'")
         for name, value in least.items():
             if value < 1:
                 raise IclError(f"--{name} must be 1 or more, but is {value}")
@@ -187,6 +195,7 @@ class ComparisonSpec:
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> ComparisonSpec:
         """The inverse of `to_json`. Raises KeyError for a field that is missing."""
+        values = {**ADDED, **values}
         known = {f.name: values[f.name] for f in fields(cls)}
         return cls(**{**known, **{name: tuple(known[name]) for name in LISTS}})
 
@@ -211,6 +220,8 @@ class ResolvedComparison:
     """Spec of the version that is used, and what it has learnt from; empty for none."""
     protocol: int
     """Version of the search grids and sampling sizes: a change there is another comparison."""
+    everyone: tuple[str, ...] = ()
+    """Who takes part where the spec says `all`."""
 
     def to_json(self) -> dict[str, Any]:
         """As `spec.json` holds it."""
@@ -224,5 +235,7 @@ class ResolvedComparison:
 def spec_sha256(values: dict[str, Any]) -> str:
     """Of what `spec.json` holds, in canonical JSON. Names of files and models stand for what they contain: they do not count themselves."""
     stand_for = {"task", "model", "template", "meta_test", "meta_trained"}
-    named = {**values, "spec": {name: value for name, value in values["spec"].items() if name not in stand_for}}
+    asked = {name: value for name, value in values["spec"].items() if name not in stand_for}
+    said = {name: value for name, value in asked.items() if name not in ADDED or value != ADDED[name]}
+    named = {name: value for name, value in {**values, "spec": said}.items() if name != "everyone" or value}
     return hashlib.sha256(json.dumps(named, sort_keys=True).encode("utf-8")).hexdigest()

@@ -175,6 +175,11 @@ def failures(summary: Json) -> list[tuple[str, str, str]]:
     return [(f"{row['learner']}, K = {row['k_shot']}", f["episode"], f["reason"]) for row in summary["rows"] for f in row["failures"]]
 
 
+def left_out(summary: Json) -> list[tuple[str, str]]:
+    """Learners that `all` would have named, and why they cannot run."""
+    return list((summary["budget"].get("learners_left_out") or {}).items())
+
+
 def command_line(spec: Json, *, probes: bool = True) -> str:
     """The command that makes this comparison again, with or without what is measured beside it."""
     words = ["icl", "compare", spec["task"]]

@@ -54,6 +54,7 @@ def markdown(page: Page) -> str:
         "\n".join(f"- {name}: {value}" for name, value in page.budget),
         "## Failures",
         "\n".join(f"- {learner}, episode {episode}: {plain(reason)}" for learner, episode, reason in page.failures) or "None.",
+        "\n".join(f"- {learner} is left out: {plain(reason)}" for learner, reason in page.left_out),
         "## Made with",
         f"```bash\n{page.command}\n```",
         "\n".join(f"- {name}: {plain(value)}" for name, value in page.provenance),

@@ -26,8 +26,9 @@ def command(
     learners: Annotated[
         str,
         typer.Option(
-            help="Comma-separated: zero-shot, in-context, metaicl, fine-tune, lora, ia3, bitfit, prompt-tuning, adapt-then-prompt, "
-            "linear-probe, protonet, matching-net, maml, fomaml, reptile, anil, meta-sgd."
+            help="all (whoever can run here), or comma-separated: zero-shot, in-context, metaicl, fine-tune, lora, ia3, bitfit, "
+            "prompt-tuning, adapt-then-prompt, linear-probe, protonet, matching-net, matching-net-fce, maml, fomaml, reptile, anil, "
+            "meta-sgd."
         ),
     ] = "zero-shot,in-context,linear-probe,protonet,maml",
     k_shot: Annotated[str, typer.Option("--k-shot", help="Support examples per label, comma-separated: 1,4.")] = "4",
@@ -52,6 +53,13 @@ def command(
             help="TFLOP that a learner may spend at each K on test episodes: it plays the first ones, two at least. [default: all]"
         ),
     ] = None,
+    adapts: Annotated[
+        str,
+        typer.Option(
+            help="What the inner loop of maml, fomaml, reptile, anil and meta-sgd moves: head (on frozen features), lora (factors in the "
+            "last layers of the model) or all (its weights)."
+        ),
+    ] = "head",
     probes: Annotated[
         bool,
         typer.Option(
@@ -127,6 +135,7 @@ def command(
         n_way=n_way,
         meta_test=names(meta_test),
         meta_trained=meta_trained,
+        adapts=adapts,
     )
     with when_interrupted("nothing was finished yet"), Watcher() as watcher:
         run = compare(spec, out=out, data_dir=data_dir, fresh=fresh, probes=probes, events=watcher)
