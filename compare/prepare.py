@@ -11,7 +11,7 @@ from pathlib import Path
 
 from compare import meta_tasks
 from compare.class_pools import ClassPools
-from compare.learners import get_family
+from compare.learners.given import filled_in, with_settings
 from compare.meta_tasks import MetaTasks, Pools
 from compare.types import ComparisonSpec, LearningEpisode, ResolvedComparison, Support
 from icl.calibration import OF_LABELS, get_calibrator
@@ -61,18 +61,20 @@ class Prepared:
 
     def learning_episodes(self, k: int) -> list[LearningEpisode]:
         """The episodes at K = k: the same queries for every K."""
-        return [self._learning_episode(e, q, k) for e, q in zip(self.episodes, self.queries, strict=True)]
+        return [k_shot_episode(e, q, self.task, k) for e, q in zip(self.episodes, self.queries, strict=True)]
 
-    def _learning_episode(self, episode: Episode, queries: Sequence[Example], k: int) -> LearningEpisode:
-        import numpy as np
 
-        column = {label: j for j, label in enumerate(episode.labels)}
-        return LearningEpisode(
-            id=episode.id,
-            support=Support(episode.id, episode.task, episode.labels, tuple(support_at(episode, self.task, k))),
-            queries=tuple(example.query() for example in queries),
-            targets=np.array([column[example.target] for example in queries], dtype=np.int64),
-        )
+def k_shot_episode(episode: Episode, queries: Sequence[Example], task: Task, k: int) -> LearningEpisode:
+    """An episode with its queries, as learners are given it at K = k."""
+    import numpy as np
+
+    column = {label: j for j, label in enumerate(episode.labels)}
+    return LearningEpisode(
+        id=episode.id,
+        support=Support(episode.id, episode.task, episode.labels, tuple(support_at(episode, task, k))),
+        queries=tuple(example.query() for example in queries),
+        targets=np.array([column[example.target] for example in queries], dtype=np.int64),
+    )
 
 
 def check_calibration(name: str) -> None:
@@ -86,7 +88,10 @@ def check_calibration(name: str) -> None:
 
 def prepare(spec: ComparisonSpec, data_dir: Path | None) -> Prepared:
     """Raises IclError for unknown names, a task without labels, too few examples, learners without the other tasks that they need."""
-    families = {name: get_family(name) for name in spec.learners}
+    families = {name: with_settings(name, spec.settings) for name in spec.learners}
+    if stray := [name for name in spec.settings if name not in families]:
+        raise IclError(f"settings are given for {stray[0]}, which is not compared; add it to --learners, or leave its settings out")
+    spec = replace(spec, settings=filled_in(spec.settings))
     check_calibration(spec.calibration)
     device = resolve_device(spec.device)
     dtype = resolve_dtype(spec.dtype, device)
@@ -110,7 +115,7 @@ def prepare(spec: ComparisonSpec, data_dir: Path | None) -> Prepared:
     for name, family in families.items():
         if family.needs_meta_train and not classes:
             meta_tasks.require_related(task, related, name)
-    builders = {task.name: builder, **{other.name: _builder(other, template) for other in related.tasks}}
+    builders = {task.name: builder, **{other.name: builder_of(other, template) for other in related.tasks}}
     split = task.evaluated_split()
     episodes = sample_kshot(
         task, n=spec.episodes, k_shot=spec.k_shot, n_query=spec.queries, split_query=split, n_way=spec.n_way, seed=spec.seed
@@ -129,16 +134,16 @@ def prepare(spec: ComparisonSpec, data_dir: Path | None) -> Prepared:
     return Prepared(resolved, task, related, classes, builders, source, tuple(episodes), queries)
 
 
-def check_kind(task: Task) -> None:
+def check_kind(task: Task, who: str = "icl compare needs") -> None:
     """Raises IclError for a task without labels: K is counted per label."""
     if task.kind != "classification" or len(task.labels) < 2:
         raise IclError(
-            f"icl compare needs a classification task with two labels or more, but '{task.name}' is of kind {task.kind} with "
+            f"{who} a classification task with two labels or more, but '{task.name}' is of kind {task.kind} with "
             f"{len(task.labels)} labels; 'icl evaluate {task.name}' measures it in the context"
         )
 
 
-def _builder(task: Task, template: Template) -> PromptBuilder:
+def builder_of(task: Task, template: Template) -> PromptBuilder:
     """The evaluated task's template where it fits, so that all features are read at the same words; else the task's own."""
     try:
         return PromptBuilder(template, task)

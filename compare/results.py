@@ -40,8 +40,10 @@ class Result:
         return round(sum(kept) / len(kept)) if kept else 0
 
 
-def summary_json(results: Sequence[Result], task: str, spec_sha256: str, episodes_sha256: str, budget: Json) -> Json:
-    """`summary.json`: the spec's hash and the results; nothing that was timed."""
+def summary_json(
+    results: Sequence[Result], task: str, spec_sha256: str, episodes_sha256: str, budget: Json, given: Sequence[str] = ()
+) -> Json:
+    """`summary.json`: the spec's hash and the results; nothing that was timed. `given`: learners whose settings came from the user."""
     accuracies = {(r.learner, r.k_shot): [p.accuracy for p in r.played] for r in results}
     against = contrasts(accuracies)
     rows = []
@@ -62,6 +64,7 @@ def summary_json(results: Sequence[Result], task: str, spec_sha256: str, episode
                 "failed_episodes": len(failures),
                 "failures": failures,
                 "settings": r.chosen.settings,
+                **({"settings_given": True} if r.learner in given else {}),
                 "searched": [asdict(tried) for tried in r.chosen.tried],
                 "search_episodes": r.chosen.episodes,
             }

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from compare.features import FeatureStore
 from compare.journal import Journal, check_same_spec
 from compare.kept import KeptScores
 from compare.learners import LEARNERS, Tools
+from compare.learners.given import with_settings
 from compare.learners.in_context import InContext
 from compare.learners.types import Ledger
 from compare.learners.weights import base_engine
@@ -30,6 +31,7 @@ from compare.once import played_once
 from compare.play import Played, play
 from compare.prepare import Prepared, prepare
 from compare.results import Json, Result, cost_json, public_rows, summary_json, write_predictions
+from compare.settingsfile import write_settings
 from compare.types import ComparisonSpec, Learner, LearningEpisode, spec_sha256
 from icl.cost import Clock
 from icl.device import keep_freed_memory
@@ -155,8 +157,10 @@ def _make(prepared: Prepared, draft: Draft, clock: Clock, events: Events, fresh:
     results = contest.results()
     journal.flush()
     events.phase("report")
-    summary = summary_json(results, prepared.task.name, spec_hash, prepared.resolved.episodes_sha256, contest.budget(results))
-    _finish(draft, results, summary, cost_json(results, total(journal.costs()), prefix))
+    summary = summary_json(
+        results, prepared.task.name, spec_hash, prepared.resolved.episodes_sha256, contest.budget(results), tuple(spec.settings)
+    )
+    _finish(draft, results, summary, cost_json(results, total(journal.costs()), prefix), spec.settings)
 
 
 def _load(prepared: Prepared, fresh: bool, batch_tokens: int | None) -> tuple[Tools, Meter, dict[str, Any]]:
@@ -208,7 +212,7 @@ class Contest:
 
         K → cost of in-context learning with and without a kept prefix.
         """
-        families = [LEARNERS[name] for name in self.prepared.spec.learners]
+        families = [with_settings(name, self.prepared.spec.settings) for name in self.prepared.spec.learners]
         for family in families:
             family.build(self.tools, family.grid[0])
         if not any(family.shows_support for family in families):
@@ -244,7 +248,8 @@ class Contest:
 
     def result(self, name: str, k: int) -> Result:
         """One learner at one K: chosen on meta-validation episodes, then played on the test episodes."""
-        family, spec = LEARNERS[name], self.prepared.spec
+        spec = self.prepared.spec
+        family = with_settings(name, spec.settings)
         meta = self.meta[k] if family.reads_other_tasks else MetaEpisodes((), ())
         with self.clock.phase("meta-train and search"):
             chosen = search.choose(family, self.tools, k, meta, spec.seed, self.meter.so_far, self.journal)
@@ -314,7 +319,7 @@ def _data(task: Task) -> dict[str, str]:
     return {"task": task.name, "fingerprint": task.fingerprint, "source": task.source, "licence": task.licence}
 
 
-def _finish(draft: Draft, results: Sequence[Result], summary: Json, cost: Json) -> None:
+def _finish(draft: Draft, results: Sequence[Result], summary: Json, cost: Json, settings: Mapping[str, Any]) -> None:
     """All files, made in a directory among the parts and moved out of it one by one; the summary comes last and makes the run finished."""
     from compare.report.page import write_report
 
@@ -323,6 +328,7 @@ def _finish(draft: Draft, results: Sequence[Result], summary: Json, cost: Json) 
         for name in ("spec.json", "environment.json", "episodes.jsonl"):
             shutil.copy(draft.dir / name, scratch / name)
         write_predictions(scratch / "predictions.parquet", results)
+        write_settings(scratch, settings)
         write_json(scratch / "summary.json", summary)
         write_json(scratch / "cost.json", cost)
         write_report(scratch, draft.dir.name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -150,6 +150,8 @@ class ComparisonSpec:
     """Outer steps of gradient-based meta-learners."""
     n_way: int | None = None
     """Classes per episode, drawn from those that the card holds out; None: all labels of the task."""
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Learner → settings that it has instead of a search (`icl compare --settings`)."""
 
     def __post_init__(self) -> None:
         if not self.learners:
@@ -170,12 +172,15 @@ class ComparisonSpec:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, in the order of the fields."""
-        return {**asdict(self), "learners": list(self.learners), "k_shot": list(self.k_shot)}
+        values = {**asdict(self), "learners": list(self.learners), "k_shot": list(self.k_shot)}
+        if not self.settings:  # a comparison without them has the hash that it had before there were any
+            del values["settings"]
+        return values
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> ComparisonSpec:
         """The inverse of `to_json`. Raises KeyError for a field that is missing."""
-        known = {f.name: values[f.name] for f in fields(cls)}
+        known = {f.name: values[f.name] for f in fields(cls) if f.name != "settings" or f.name in values}
         return cls(**{**known, "learners": tuple(known["learners"]), "k_shot": tuple(known["k_shot"])})
 
 

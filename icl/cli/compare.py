@@ -45,6 +45,9 @@ def command(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     batch_tokens: Annotated[int | None, typer.Option(help="Tokens of one forward pass. [default: by device]")] = None,
     meta_steps: Annotated[int, typer.Option(help="Outer steps of meta-training.")] = 300,
+    settings: Annotated[
+        Path | None, typer.Option(help="A file of learners' settings (as 'icl tune' writes it), used instead of a search.")
+    ] = None,
     data_dir: DataDir = None,
     out: Out = Path("runs"),
     fresh: Fresh = False,
@@ -59,6 +62,7 @@ def command(
     (task,) = names_given
     from compare.report.terminal import print_comparison
     from compare.run import compare
+    from compare.settingsfile import read_settings
     from compare.types import ComparisonSpec
     from icl.cli.progress import Watcher
 
@@ -77,6 +81,7 @@ def command(
         batch_tokens=batch_tokens,
         meta_steps=meta_steps,
         n_way=n_way,
+        settings=read_settings(settings) if settings else {},
     )
     with when_interrupted("nothing was finished yet"), Watcher() as watcher:
         run = compare(spec, out=out, data_dir=data_dir, fresh=fresh, events=watcher)
