@@ -40,7 +40,7 @@ def _check(name: str, value: Any) -> None:
     hints = get_type_hints(RunSpec)
     if name not in hints:
         raise unknown_name("field", shorten(str(name)), hints)
-    kind = str | list[str] if name == "calibration" else hints[name]
+    kind: Any = str | list[str] if name == "calibration" else hints[name]
     if (name in OPEN and value == "all") or (name == "labels" and value is True):
         return
     try:

@@ -17,10 +17,10 @@ PROMPT_FIELDS = ("template", "selector", "order", "shots", "calibration", "norma
 
 SHOTS = (0, 2, 4, 8, 16)
 STEPS = Span(5, 30)
-HEAD = {"backbone": Choices(("linear", "mlp")), "inner_lr": Span(0.01, 3.0, log=True), "inner_steps": Span(1, 10)}
+HEAD: Space = {"backbone": Choices(("linear", "mlp")), "inner_lr": Span(0.01, 3.0, log=True), "inner_steps": Span(1, 10)}
 """Of learners that meta-learn a head by gradients."""
-METRIC = {"scale": Span(0.5, 32.0, log=True), "trained": Choices((False, True)), "unit_length": Choices((True, False))}
-FACTORS = {
+METRIC: Space = {"scale": Span(0.5, 32.0, log=True), "trained": Choices((False, True)), "unit_length": Choices((True, False))}
+FACTORS: Space = {
     "rank": Choices((8, 2, 4, 16)),
     "lr": Span(1e-4, 1e-2, log=True),
     "steps": STEPS,

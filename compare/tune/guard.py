@@ -33,7 +33,7 @@ class Sealed(Examples):
         raise TestRowRead(f"a search must not read the test split of task '{self._name}'")
 
     @property
-    def table(self) -> Any:  # type: ignore[override]
+    def table(self) -> Any:
         """Refused, as all that reads a row."""
         self._refuse()
 

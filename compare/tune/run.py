@@ -15,7 +15,7 @@ from compare.tune.prepare import Prepared, prepare
 from compare.tune.results import Json, to_json
 from compare.tune.search import Search, best_of
 from compare.tune.spacefile import spaces_text
-from compare.tune.storage import FILE, open_study, readable
+from compare.tune.storage import FILE, open_storage, open_study
 from compare.tune.tuned import write_tuned
 from compare.tune.types import TuneSpec
 from icl.events import Events, Quiet
@@ -55,8 +55,8 @@ def tune(spec: TuneSpec, *, out: str | Path = "runs", data_dir: str | Path | Non
     with draft.locked():
         _begin(directory, prepared)
         try:
-            with readable(directory / FILE):
-                _make(prepared, directory, Path(out), place, events)
+            with open_storage(directory / FILE) as storage:
+                _make(prepared, directory, storage, Path(out), place, events)
         except KeyboardInterrupt as error:
             raise KeyboardInterrupt(f"every played episode is kept in {directory}; the same command goes on") from error
     return Tuning(directory)
@@ -78,11 +78,11 @@ def _begin(directory: Path, prepared: Prepared) -> None:
     write_json(directory / "spec.json", {**resolved.to_json(), "sha256": spec_hash})
 
 
-def _make(prepared: Prepared, directory: Path, out: Path, data_dir: Path | None, events: Events) -> None:
+def _make(prepared: Prepared, directory: Path, storage: Any, out: Path, data_dir: Path | None, events: Events) -> None:
     from compare.tune.report.page import write_report
 
     players = Players(prepared, directory / VALIDATION, events)
-    studies = {method: open_study(directory / FILE, method, prepared.spec.seed, prepared.spec.sampler) for method in prepared.spec.methods}
+    studies = {method: open_study(storage, method, prepared.spec.seed, prepared.spec.sampler) for method in prepared.spec.methods}
     searches = {method: _search(prepared, players, method, study) for method, study in studies.items()}
     most = prepared.spec.trials
     events.start(most * len(searches), sum(len(search.trials) for search in searches.values()))

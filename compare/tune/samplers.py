@@ -55,9 +55,14 @@ def hyperband(episodes: int) -> Any:
 
 def wilcoxon(episodes: int) -> Any:
     """See the module's opening."""
+    import warnings
+
+    from optuna.exceptions import ExperimentalWarning
     from optuna.pruners import WilcoxonPruner
 
-    return WilcoxonPruner(p_threshold=P)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)  # its interface may change: the version is pinned
+        return WilcoxonPruner(p_threshold=P)
 
 
 def none(episodes: int) -> Any:

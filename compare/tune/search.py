@@ -64,7 +64,7 @@ def trials_of(study: Any) -> list[Trial]:
 
 def _trial(frozen: Any) -> Trial:
     attributes = frozen.user_attrs
-    outcomes = []
+    outcomes: list[Outcome] = []
     while (key := f"episode {len(outcomes)}") in attributes:
         outcomes.append(Outcome(**{**attributes[key], "paid": tuple(attributes[key]["paid"])}))
     return Trial(frozen.number, dict(frozen.params), tuple(outcomes), attributes.get("end", ""), attributes.get("reason", ""))
@@ -137,8 +137,9 @@ class Search:
         trial.set_user_attr("reason", reason)
         trial.set_user_attr("end", end)
         self._tell(number, end)
-        self._trials[number] = _trial(self.study.get_trials(deepcopy=False)[number])
-        return self._trials[number]
+        done = _trial(self.study.get_trials(deepcopy=False)[number])
+        self._trials[number] = done
+        return done
 
     def _ask(self) -> Any:
         """A new trial, or the one that a kill left running: the same number, so that everything keyed by it stays the same."""

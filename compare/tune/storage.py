@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,28 +15,40 @@ FILE = "study.sqlite"
 
 
 @contextmanager
-def readable(path: Path) -> Iterator[None]:
-    """A damaged file, or a disk that is full, is one line."""
+def open_storage(path: Path) -> Iterator[Any]:
+    """The file, new or as it was left. A damaged one, or a disk that is full, is one line."""
+    import optuna
     from sqlalchemy.exc import SQLAlchemyError
 
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+    def connect() -> sqlite3.Connection:
+        connection = sqlite3.connect(path, timeout=60, check_same_thread=False)
+        # With a log a commit need not wait for the disk: what a killed process has committed is there all the same.
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        return connection
+
+    storage = None
     try:
-        yield
-    except SQLAlchemyError as error:
+        storage = optuna.storages.RDBStorage("sqlite://", engine_kwargs={"creator": connect})
+        yield storage
+    except (SQLAlchemyError, sqlite3.DatabaseError) as error:
         said = str(getattr(error, "orig", None) or error).splitlines()[0]
         raise IclError(f"the study {path} cannot be used ({said}); free some space, or remove its directory to search anew") from error
+    finally:
+        if storage is not None:  # the last connection to be closed takes the log with it
+            storage.remove_session()
+            storage.engine.dispose()
 
 
-def open_study(path: Path, method: str, seed: int, sampler: str) -> Any:
+def open_study(storage: Any, method: str, seed: int, sampler: str) -> Any:
     """The study of a method, new or as it was left."""
     import optuna
-    from sqlalchemy import URL
 
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    two = sampler in TWO_OBJECTIVES
-    with readable(path):
-        return optuna.create_study(
-            storage=optuna.storages.RDBStorage(URL.create("sqlite", database=str(path)).render_as_string()),
-            study_name=f"{method}-{seed}",  # hyperband deals trials out to its brackets by this name
-            directions=["maximize", "minimize"] if two else ["maximize"],
-            load_if_exists=True,
-        )
+    return optuna.create_study(
+        storage=storage,
+        study_name=f"{method}-{seed}",  # hyperband deals trials out to its brackets by this name
+        directions=["maximize", "minimize"] if sampler in TWO_OBJECTIVES else ["maximize"],
+        load_if_exists=True,
+    )

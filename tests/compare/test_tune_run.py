@@ -200,8 +200,8 @@ def test_methods_on_features_and_meta_learners_with_equal_budgets(spec: TuneSpec
     for module in ("compare.tune.prepare", "compare.prepare", "icl.prepare"):
         monkeypatch.setattr(f"{module}.load_task", lambda name, data_dir=None: tasks[name])
     methods = ("in-context", "protonet", "maml")
-    budget = Budget(60e6, "FLOP")
-    spec = replace(spec, task="films", methods=methods, spaces={name: SPACES[name] for name in methods}, budget=budget, trials=30)
+    budget = Budget(400e6, "FLOP")
+    spec = replace(spec, task="films", methods=methods, spaces={name: SPACES[name] for name in methods}, budget=budget, trials=6)
     result = tune(spec, out=tmp_path / "runs").to_json()
     for of in result["methods"]:
         spent, dearest = of["spent"]["flops"], max(trial["charged_flops"] for trial in of["trials"])
