@@ -48,7 +48,7 @@ def films(tmp_path: Path) -> str:
 def spec(films: str, tiny_model_dir: Path) -> TuneSpec:
     methods = ("in-context", "lora")
     return TuneSpec(
-        films, methods, str(tiny_model_dir), k_shot=2, trials=5, episodes=3, queries=6, test_episodes=3, test_queries=8, dtype="float32",
+        films, methods, str(tiny_model_dir), k_shot=2, trials=3, episodes=2, queries=6, test_episodes=2, test_queries=8, dtype="float32",
         device="cpu", meta_steps=2, spaces={method: SPACES[method] for method in methods},
     )  # fmt: skip
 
@@ -68,8 +68,8 @@ def test_a_tuning_has_its_files_and_its_commands_give_its_test_again(spec: TuneS
     result = tuning.to_json()
     assert [of["method"] for of in result["methods"]] == ["in-context", "lora"]
     for of in result["methods"]:
-        assert of["counts"]["trials"] == 5
-        assert len(of["test"]["per_episode"]) == 3
+        assert of["counts"]["trials"] == 3
+        assert len(of["test"]["per_episode"]) == 2
         assert of["spent"]["flops"] > 0
         assert of["ended_by"] == "trials"
     assert {e.query_split for e in read_episodes(tuning.dir / "episodes.jsonl")} == {"validation"}
@@ -82,7 +82,7 @@ def test_a_tuning_has_its_files_and_its_commands_give_its_test_again(spec: TuneS
     assert main(["evaluate", "--spec", str(prompt), "--episodes-file", str(tuning.dir / "test-episodes.jsonl"), "--out", str(out)]) == 0
     compared = run_comparison(
         ComparisonSpec(
-            films, ("lora",), k_shot=(2,), episodes=3, queries=8, model=spec.model, dtype="float32", device="cpu", meta_steps=2,
+            films, ("lora",), k_shot=(2,), episodes=2, queries=8, model=spec.model, dtype="float32", device="cpu", meta_steps=2,
             settings=read_settings(learners),
         ),
         out=out,
@@ -141,13 +141,13 @@ def test_killed_it_goes_on_to_the_same_result(spec: TuneSpec, tmp_path: Path, mo
     monkeypatch.setattr(Players, "begin", begin)
     kills = 0
     while True:
-        left[0] = 3
+        left[0] = 2
         try:
             tuning = tune(spec, out=tmp_path / "runs")
             break
         except Killed:
             kills += 1
-    assert kills == 3
+    assert kills == 2
     assert tuning.to_json() == whole, "charges do not depend on what the score store holds"
 
 
