@@ -3,7 +3,7 @@
 card → task → episodes.jsonl → features (once) → per K and learner: search on meta-validation → adapt, predict → paired statistics → run
 
 Every meta-trained learner and every played episode is kept as it is finished (compare/journal.py), so a comparison that was interrupted or
-killed goes on. Features are computed anew: all in one call, so that they are the same to the last bit.
+killed goes on. Features are kept in the score store.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from compare.accounts import Accounts, total
 from compare.cost import Meter, PrefixCosts, splits
 from compare.features import FeatureStore
 from compare.journal import Journal, check_same_spec
-from compare.kept import KeptScores
+from compare.kept import KeptFeatures, KeptScores
 from compare.learners import LEARNERS, Tools
 from compare.learners.given import with_settings
 from compare.learners.in_context import InContext
@@ -30,6 +30,8 @@ from compare.meta_tasks import MetaEpisodes
 from compare.once import played_once
 from compare.play import Played, play
 from compare.prepare import Prepared, prepare
+from compare.probes import FILE as TRACES
+from compare.probes import Probes
 from compare.results import Json, Result, cost_json, public_rows, summary_json, write_predictions
 from compare.settingsfile import write_settings
 from compare.types import ComparisonSpec, Learner, LearningEpisode, spec_sha256
@@ -40,7 +42,7 @@ from icl.engine.store import Identity, ScoreStore, store_path
 from icl.engine.types import ScoreRequest
 from icl.environment import describe, version
 from icl.events import Events, Quiet
-from icl.models import load_model
+from icl.models import ModelSource, load_model
 from icl.runs import Draft, is_finished, write_json
 from icl.runs.files import damaged, read_json, writing
 from icl.runs.store import free_directory
@@ -80,12 +82,14 @@ def compare(
     out: str | Path = "runs",
     data_dir: str | Path | None = None,
     fresh: bool = False,
+    probes: bool = True,
     events: Events | None = None,
 ) -> ComparisonRun:
     """Compares learners on the same episodes, and returns the finished run.
 
-    `out` is the directory of runs; `data_dir` a local mirror of hub data. A finished run of the same spec is returned as it is, unless
-    `fresh`; one that was interrupted goes on. Raises IclError for every mistake of the user's.
+    `out` is the directory of runs; `data_dir` a local mirror of hub data; `probes`: whether to measure more for the report, which changes
+    no result (compare/probes.py). A finished run of the same spec is returned as it is, unless `fresh`; one that was interrupted goes on.
+    Raises IclError for every mistake of the user's.
     """
     events = events or Quiet()
     clock = Clock()
@@ -99,7 +103,7 @@ def compare(
         events.note(f"run {first.name} is finished already; --fresh makes another")
         Draft(first).tidy()
         return ComparisonRun(first)
-    return _finished(prepared, Draft(free_directory(first) if fresh else first), clock, events, fresh)
+    return _finished(prepared, Draft(free_directory(first) if fresh else first), clock, events, fresh, probes)
 
 
 def resume(directory: Path, *, data_dir: Path | None = None, events: Events | None = None) -> ComparisonRun:
@@ -115,15 +119,16 @@ def resume(directory: Path, *, data_dir: Path | None = None, events: Events | No
     with clock.phase("prepare"):
         prepared = prepare(spec, data_dir)
     draft = Draft(directory)
-    return _finished(prepared, draft, clock, events or Quiet(), draft.is_fresh())
+    probes = bool(read_json(directory / "environment.json").get("probes", True))
+    return _finished(prepared, draft, clock, events or Quiet(), draft.is_fresh(), probes)
 
 
-def _finished(prepared: Prepared, draft: Draft, clock: Clock, events: Events, fresh: bool) -> ComparisonRun:
+def _finished(prepared: Prepared, draft: Draft, clock: Clock, events: Events, fresh: bool, probes: bool) -> ComparisonRun:
     """The run, made by this process alone."""
     try:
         with draft.locked():
             if not is_finished(draft.dir):  # by another process, between our look and our lock
-                _make(prepared, draft, clock, events, fresh)
+                _make(prepared, draft, clock, events, fresh, probes)
             return ComparisonRun(draft.dir)
     except KeyboardInterrupt as error:
         if not draft.partial.is_dir():
@@ -131,7 +136,7 @@ def _finished(prepared: Prepared, draft: Draft, clock: Clock, events: Events, fr
         raise KeyboardInterrupt(f"what is finished is kept in {draft.dir}; 'icl runs resume {draft.dir}' continues") from error
 
 
-def _make(prepared: Prepared, draft: Draft, clock: Clock, events: Events, fresh: bool) -> None:
+def _make(prepared: Prepared, draft: Draft, clock: Clock, events: Events, fresh: bool, probes: bool) -> None:
     """Everything that needs the model. Nothing is written before a first learner has learnt."""
     spec, spec_hash = prepared.spec, prepared.resolved.hash()
     if draft.partial.is_dir():
@@ -142,7 +147,7 @@ def _make(prepared: Prepared, draft: Draft, clock: Clock, events: Events, fresh:
     accounts = Accounts(clock, meter, spec.device)
 
     def begin() -> None:
-        draft.begin(prepared.resolved, {**environment, "fresh": fresh}, prepared.episodes)
+        draft.begin(prepared.resolved, {**environment, "fresh": fresh, "probes": probes}, prepared.episodes)
 
     def after() -> None:
         """What ran out of memory goes on with equal passes when it is resumed."""
@@ -155,12 +160,13 @@ def _make(prepared: Prepared, draft: Draft, clock: Clock, events: Events, fresh:
     prefix = contest.check_prompts()
     contest.compute_features()
     results = contest.results()
+    traces = Probes(tools, meter, clock, events, journal, spec.seed).traces(results) if probes else None
     journal.flush()
     events.phase("report")
     summary = summary_json(
         results, prepared.task.name, spec_hash, prepared.resolved.episodes_sha256, contest.budget(results), tuple(spec.settings)
     )
-    _finish(draft, results, summary, cost_json(results, total(journal.costs()), prefix), spec.settings)
+    _finish(draft, results, summary, cost_json(results, total(journal.costs()), prefix), traces, spec.settings)
 
 
 def _load(prepared: Prepared, fresh: bool, batch_tokens: int | None) -> tuple[Tools, Meter, dict[str, Any]]:
@@ -172,22 +178,27 @@ def _load(prepared: Prepared, fresh: bool, batch_tokens: int | None) -> tuple[To
     assert spec.batch_tokens is not None
     engine = HFEngine(loaded.model, loaded.tokenizer, min(spec.batch_tokens, batch_tokens or spec.batch_tokens))
     encoder = Encoder(loaded.tokenizer)
-    store = FeatureStore(engine, encoder, prepared.builders, loaded.context_window)
     environment = _environment(prepared, engine)
-    ledger = Ledger()
-    kept = KeptScores(engine, ScoreStore(store_path()), _identity(prepared, engine, environment), ledger, fresh)
+    ledger, scores, identity = (
+        Ledger(),
+        ScoreStore(store_path()),
+        identity_of(prepared.source, spec.dtype, spec.device, engine, environment),
+    )
+    features = KeptFeatures(scores, identity, ledger, fresh)
+    store = FeatureStore(engine, encoder, prepared.builders, loaded.context_window, features)
+    kept = KeptScores(engine, scores, identity, ledger, fresh)
     tools = Tools(
         store, engine, encoder, prepared.builders, loaded.context_window, spec.calibration, spec.meta_steps, ledger=ledger, kept=kept
     )
     return tools, Meter(loaded.model, engine, store, ledger), environment
 
 
-def _identity(prepared: Prepared, engine: Any, environment: dict[str, Any]) -> Identity:
+def identity_of(source: ModelSource, dtype: str, device: str, engine: Any, environment: Mapping[str, Any]) -> Identity:
     """As `icl evaluate` keeps scores apart."""
-    spec, packages = prepared.spec, environment["packages"]
-    device = environment["device_name"] if spec.device.startswith("cuda") else "cpu"
+    packages = environment["packages"]
+    where = environment["device_name"] if device.startswith("cuda") else "cpu"
     versions = f"engine {engine.VERSION}, torch {packages['torch']}, transformers {packages['transformers']}"
-    return Identity(prepared.source.fingerprint, spec.dtype, device, f"hf {engine.path}", versions)
+    return Identity(source.fingerprint, dtype, where, f"hf {engine.path}", versions)
 
 
 @dataclass
@@ -319,7 +330,7 @@ def _data(task: Task) -> dict[str, str]:
     return {"task": task.name, "fingerprint": task.fingerprint, "source": task.source, "licence": task.licence}
 
 
-def _finish(draft: Draft, results: Sequence[Result], summary: Json, cost: Json, settings: Mapping[str, Any]) -> None:
+def _finish(draft: Draft, results: Sequence[Result], summary: Json, cost: Json, traces: Json | None, settings: Mapping[str, Any]) -> None:
     """All files, made in a directory among the parts and moved out of it one by one; the summary comes last and makes the run finished."""
     from compare.report.page import write_report
 
@@ -331,6 +342,8 @@ def _finish(draft: Draft, results: Sequence[Result], summary: Json, cost: Json, 
         write_settings(scratch, settings)
         write_json(scratch / "summary.json", summary)
         write_json(scratch / "cost.json", cost)
+        if traces is not None:
+            write_json(scratch / TRACES, traces)
         write_report(scratch, draft.dir.name)
         for path in sorted(scratch.iterdir()):
             if path.name != "summary.json":

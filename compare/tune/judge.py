@@ -82,6 +82,7 @@ class Judge:
             ),
             out=self.out,
             data_dir=self.data_dir,
+            probes=False,
             events=self.events,
         )
         (row,) = run.read("summary")["rows"]

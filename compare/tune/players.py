@@ -7,9 +7,11 @@ from pathlib import Path
 
 from compare.cost import Meter
 from compare.features import FeatureStore
+from compare.kept import KeptFeatures
 from compare.learners import Tools
 from compare.learners.types import Ledger
 from compare.meta_tasks import MetaEpisodes
+from compare.run import identity_of
 from compare.tune.learners import LearnerPlayer
 from compare.tune.prepare import Prepared
 from compare.tune.prompts import PromptPlayer, share_task
@@ -18,6 +20,8 @@ from compare.types import LearningEpisode
 from icl.device import keep_freed_memory
 from icl.encode import Encoder
 from icl.engine.hf import HFEngine
+from icl.engine.store import ScoreStore, store_path
+from icl.environment import describe
 from icl.events import Events
 from icl.models import load_model
 from icl.models.load import LoadedModel
@@ -67,7 +71,9 @@ class Players:
         loaded, engine = self._model
         spec, builders, ledger = self.prepared.spec, self.prepared.builders, Ledger()
         encoder = Encoder(loaded.tokenizer)
-        store = FeatureStore(engine, encoder, builders, loaded.context_window)
+        identity = identity_of(self.prepared.source, spec.dtype, spec.device, engine, describe(spec.device, spec.dtype))
+        features = KeptFeatures(ScoreStore(store_path()), identity, ledger, False)
+        store = FeatureStore(engine, encoder, builders, loaded.context_window, features)
         tools = Tools(store, engine, encoder, builders, loaded.context_window, "none", spec.meta_steps, ledger=ledger)
         return tools, Meter(loaded.model, engine, store, ledger)
 

@@ -48,6 +48,13 @@ def command(
     settings: Annotated[
         Path | None, typer.Option(help="A file of learners' settings (as 'icl tune' writes it), used instead of a search.")
     ] = None,
+    probes: Annotated[
+        bool,
+        typer.Option(
+            "--probes/--no-probes",
+            help="Also measure accuracy after every step of adapting, overlap of classes, and damaged demonstrations. Changes no result.",
+        ),
+    ] = True,
     data_dir: DataDir = None,
     out: Out = Path("runs"),
     fresh: Fresh = False,
@@ -84,7 +91,7 @@ def command(
         settings=read_settings(settings) if settings else {},
     )
     with when_interrupted("nothing was finished yet"), Watcher() as watcher:
-        run = compare(spec, out=out, data_dir=data_dir, fresh=fresh, events=watcher)
+        run = compare(spec, out=out, data_dir=data_dir, fresh=fresh, probes=probes, events=watcher)
     if json:
         print_json(run.to_json())
     else:
