@@ -15,6 +15,7 @@ from compare.class_pools import ClassPools
 from compare.elsewhere import Elsewhere
 from compare.everyone import LeftOut, able
 from compare.learners import EVERYONE, Family, get_families
+from compare.learners.given import filled_in, with_settings
 from compare.learning import learning_episode
 from compare.meta_tasks import MetaTasks, Pools
 from compare.meta_trained import check_fits, find_version
@@ -90,6 +91,10 @@ def check_calibration(name: str) -> None:
 def prepare(spec: ComparisonSpec, data_dir: Path | None) -> Prepared:
     """Raises IclError for unknown names, a task without labels, too few examples, learners without the other tasks that they need."""
     families = get_families(spec.learners, spec.adapts)
+    if stray := [name for name in spec.settings if name not in families]:
+        raise IclError(f"settings are given for {stray[0]}, which is not compared; add it to --learners, or leave its settings out")
+    families = {name: with_settings(name, family, spec.settings) for name, family in families.items()}
+    spec = replace(spec, settings=filled_in(spec.settings))
     check_calibration(spec.calibration)
     device = resolve_device(spec.device)
     dtype = resolve_dtype(spec.dtype, device)
@@ -144,11 +149,11 @@ def prepare(spec: ComparisonSpec, data_dir: Path | None) -> Prepared:
     return Prepared(resolved, task, related, classes, builders, source, tuple(episodes), queries, families, left_out, elsewhere, version)
 
 
-def check_kind(task: Task) -> None:
+def check_kind(task: Task, who: str = "icl compare needs") -> None:
     """Raises IclError for a task without labels: K is counted per label."""
     if task.kind != "classification" or len(task.labels) < 2:
         raise IclError(
-            f"icl compare needs a classification task with two labels or more, but '{task.name}' is of kind {task.kind} with "
+            f"{who} a classification task with two labels or more, but '{task.name}' is of kind {task.kind} with "
             f"{len(task.labels)} labels; 'icl evaluate {task.name}' measures it in the context"
         )
 

@@ -45,12 +45,23 @@ class Result:
         return round(sum(kept) / len(kept)) if kept else 0
 
 
-def summary_json(results: Sequence[Result], elsewhere: Sequence[Result], spec_sha256: str, episodes_sha256: str, budget: Json) -> Json:
-    """`summary.json`: the spec's hash and the results; nothing that was timed. `elsewhere`: on other tasks."""
+def summary_json(
+    results: Sequence[Result],
+    elsewhere: Sequence[Result],
+    spec_sha256: str,
+    episodes_sha256: str,
+    budget: Json,
+    given: Sequence[str] = (),
+) -> Json:
+    """`summary.json`: the spec's hash and the results; nothing that was timed.
+
+    `elsewhere`: on other tasks; `given`: learners whose settings came from the user.
+    """
     against = contrasts([*results, *elsewhere])
     own = {
         (r.learner, r.k_shot): {
             "settings": r.chosen.settings,
+            **({"settings_given": True} if r.learner in given else {}),
             "searched": [asdict(tried) for tried in r.chosen.tried],
             "search_episodes": r.chosen.episodes,
             "course": [_point(point) for point in r.chosen.points],

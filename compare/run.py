@@ -35,6 +35,7 @@ from compare.prepare import Prepared, prepare
 from compare.probes import FILE as TRACES
 from compare.probes import Probes
 from compare.results import Json, Result, cost_json, public_rows, summary_json, write_predictions
+from compare.settingsfile import write_settings
 from compare.types import ComparisonSpec, Learner, LearningEpisode, spec_sha256
 from icl.cost import Clock
 from icl.device import keep_freed_memory
@@ -169,7 +170,7 @@ def _make(prepared: Prepared, draft: Draft, clock: Clock, events: Events, fresh:
     traces = Probes(tools, meter, clock, events, journal, spec.seed).traces(results) if probes else None
     journal.flush()
     events.phase("report")
-    summary = summary_json(results, elsewhere, spec_hash, prepared.resolved.episodes_sha256, contest.budget(results))
+    summary = summary_json(results, elsewhere, spec_hash, prepared.resolved.episodes_sha256, contest.budget(results), tuple(spec.settings))
     _finish(draft, prepared, results, elsewhere, summary, cost_json(results, elsewhere, total(journal.costs()), prefix), traces)
 
 
@@ -386,6 +387,7 @@ def _finish(
         if elsewhere:
             write_predictions(scratch / "meta-test.parquet", elsewhere, named=True)
             write_episodes(scratch / "meta-test.jsonl", [episode for test in prepared.elsewhere for episode in test.episodes])
+        write_settings(scratch, prepared.spec.settings)
         write_json(scratch / "summary.json", summary)
         write_json(scratch / "cost.json", cost)
         if traces is not None:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -166,6 +166,8 @@ class ComparisonSpec:
     """File of a version that takes the place of its learner's meta-training; empty: every learner is meta-trained here."""
     adapts: str = "head"
     """What the inner loop of gradient-based meta-learners moves: one of ADAPTS."""
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Learner → settings that it has instead of a search (`icl compare --settings`)."""
 
     def __post_init__(self) -> None:
         if not self.learners:
@@ -190,13 +192,16 @@ class ComparisonSpec:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, in the order of the fields."""
-        return {**asdict(self), **{name: list(getattr(self, name)) for name in LISTS}}
+        values = {**asdict(self), **{name: list(getattr(self, name)) for name in LISTS}}
+        if not self.settings:  # a comparison without them has the hash that it had before there were any
+            del values["settings"]
+        return values
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> ComparisonSpec:
         """The inverse of `to_json`. Raises KeyError for a field that is missing."""
         values = {**ADDED, **values}
-        known = {f.name: values[f.name] for f in fields(cls)}
+        known = {f.name: values[f.name] for f in fields(cls) if f.name != "settings" or f.name in values}
         return cls(**{**known, **{name: tuple(known[name]) for name in LISTS}})
 
 

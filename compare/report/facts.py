@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
+from compare.settingsfile import SETTINGS
 from compare.statistics import REFERENCE
 from compare.types import ComparisonSpec
 from icl.report.facts import Pairs, number, p_value, percent, scaled, signed, span
@@ -185,6 +186,9 @@ def command_line(spec: Json, *, probes: bool = True) -> str:
     words = ["icl", "compare", spec["task"]]
     always = ("learners", "k_shot", "episodes", "queries", "model", "seed")
     for f in fields(ComparisonSpec):
+        if f.name == "settings":  # a file of them is kept beside the report
+            words += ["--settings", SETTINGS] if spec.get("settings") else []
+            continue
         value = spec.get(f.name, f.default)  # runs from before lack some
         if f.name == "task" or (value == f.default and f.name not in always) or value == []:
             continue

@@ -14,7 +14,7 @@ def search_rows(summary: Json, cost: Json) -> tuple[tuple[str, ...], ...]:
     for row in summary["rows"]:
         settings = ", ".join(f"{name} {value}" for name, value in row["settings"].items())
         best = next((t["accuracy"] for t in row["searched"] if t["settings"] == row["settings"]), None)
-        tried = str(len(row["searched"])) if row["searched"] else "none tried"
+        tried = str(len(row["searched"])) if row["searched"] else "given" if row.get("settings_given") else "none tried"
         seconds = short_seconds(costs[row["learner"], row["k_shot"]]) if row["searched"] else ""
         accuracy = "" if best is None else number(best)
         out.append((row["learner"], str(row["k_shot"]), tried, str(row["search_episodes"]), settings, accuracy, seconds))

@@ -60,6 +60,9 @@ def command(
             "last layers of the model) or all (its weights)."
         ),
     ] = "head",
+    settings: Annotated[
+        Path | None, typer.Option(help="A file of learners' settings (as 'icl tune' writes it), used instead of a search.")
+    ] = None,
     probes: Annotated[
         bool,
         typer.Option(
@@ -114,6 +117,7 @@ def command(
     (task,) = names_given
     from compare.report.terminal import print_comparison
     from compare.run import compare
+    from compare.settingsfile import read_settings
     from compare.types import ComparisonSpec
     from icl.cli.progress import Watcher
 
@@ -136,6 +140,7 @@ def command(
         meta_test=names(meta_test),
         meta_trained=meta_trained,
         adapts=adapts,
+        settings=read_settings(settings) if settings else {},
     )
     with when_interrupted("nothing was finished yet"), Watcher() as watcher:
         run = compare(spec, out=out, data_dir=data_dir, fresh=fresh, probes=probes, events=watcher)
