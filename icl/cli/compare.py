@@ -18,6 +18,7 @@ def command(
         typer.Argument(
             metavar="TASK | RUN RUN...",
             help="A classification task of the library ('icl tasks list'), or the path of a card (.yaml). "
+            "Or images: glyphs, omniglot, miniimagenet, digits, with a split after a colon. "
             "Or finished evaluations on the same queries, to set side by side.",
             show_default=False,
         ),
@@ -26,15 +27,16 @@ def command(
         str,
         typer.Option(
             help="Comma-separated: zero-shot, in-context, metaicl, fine-tune, lora, ia3, bitfit, prompt-tuning, adapt-then-prompt, "
-            "linear-probe, protonet, matching-net, maml, fomaml, reptile, anil, meta-sgd."
+            "linear-probe, protonet, matching-net, maml, fomaml, reptile, anil, meta-sgd. "
+            "On images the last eight and fine-tune. [default on images: protonet,maml]"
         ),
     ] = "zero-shot,in-context,linear-probe,protonet,maml",
-    k_shot: Annotated[str, typer.Option("--k-shot", help="Support examples per label, comma-separated: 1,4.")] = "4",
+    k_shot: Annotated[str, typer.Option("--k-shot", help="Support examples per label, comma-separated: 1,4. [default on images: 1]")] = "4",
     n_way: Annotated[
-        int | None, typer.Option("--n-way", help="Classes per episode, of those that the card holds out. [default: all labels]")
+        int | None, typer.Option("--n-way", help="Classes per episode, of those that are held out. [default: all labels; on images 5]")
     ] = None,
-    episodes: Annotated[int, typer.Option(help="Independent draws of support and queries.")] = 10,
-    queries: Annotated[int, typer.Option(help="Queries per episode.")] = 100,
+    episodes: Annotated[int, typer.Option(help="Independent draws of support and queries. [default on images: 600]")] = 10,
+    queries: Annotated[int, typer.Option(help="Queries per episode; on images of every class. [default on images: 15]")] = 100,
     model: Annotated[str, typer.Option(help="Builtin, local directory, GGUF file or hub id.")] = "builtin:smollm2-135m",
     template: Annotated[str, typer.Option(help="Template name or .jinja file. [default: the task's own]")] = "",
     calibration: Annotated[
@@ -44,7 +46,9 @@ def command(
     dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     batch_tokens: Annotated[int | None, typer.Option(help="Tokens of one forward pass. [default: by device]")] = None,
-    meta_steps: Annotated[int, typer.Option(help="Outer steps of meta-training.")] = 300,
+    meta_steps: Annotated[int, typer.Option(help="Outer steps of meta-training. [default on images: 400]")] = 300,
+    norm: Annotated[str, typer.Option(help="On images: batch (transductive) or layer.")] = "batch",
+    meta_test: Annotated[str, typer.Option(help="On images: other image tasks to test on as well, comma-separated: omniglot,digits.")] = "",
     data_dir: DataDir = None,
     out: Out = Path("runs"),
     fresh: Fresh = False,
@@ -57,6 +61,13 @@ def command(
         beside(context, names_given, out, calibration, json)
         return
     (task,) = names_given
+    from icl.cli.compare_images import OF_IMAGES, compare_on_images, refuse
+    from tasks.images.sources import is_image_task
+
+    if is_image_task(task):
+        compare_on_images(context, task, counts(k_shot), json)
+        return
+    refuse(context, OF_IMAGES, f"belongs to a task of images, but '{task}' is none")
     from compare.report.terminal import print_comparison
     from compare.run import compare
     from compare.types import ComparisonSpec
