@@ -1,7 +1,8 @@
 """Average ranks over sources, with ties (after Triantafillou et al. 2020): learners that the data cannot tell apart share a rank.
 
 On every source the best remaining learner leads; whoever's paired difference to it has a 95 % interval that holds 0 is tied with it, and
-all of them get the mean of the places that they take up. Then the next best leads. (The paper tests unpaired means; here episodes are paired.)
+all of them get the mean of the places that they take up. Then the next best leads. (The paper tests
+unpaired means; the episodes here are paired.)
 """
 
 from __future__ import annotations

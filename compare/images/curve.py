@@ -46,7 +46,7 @@ def watched(prepared: Prepared, k: int) -> dict[str, TaskBatch]:
 def _batch(prepared: Prepared, task: ImageTask, part: Part, k: int) -> TaskBatch | None:
     spec = prepared.spec
     images = task.parts[part]
-    purpose = f"{full_name(task)} {part} curve"
+    purpose = f"the meta-{part} part of {full_name(task)}, for its curve"
     try:
         episodes = sample(
             images, Shape(spec.n_way, k, QUERIES), n=EPISODES, seed=spec.seed, purpose=purpose, within_group=task.within_group

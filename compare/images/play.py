@@ -26,14 +26,14 @@ Array = NDArray[Any]
 class Answers:
     """Of some episodes."""
 
-    scores: Array
-    """Log-probabilities, float32 (episodes, queries, ways); those of an episode that failed are not finite."""
+    scores: list[Array]
+    """Of each episode: log-probabilities, float32 (queries, ways); those of an episode that failed are not finite."""
     adapt_seconds: float
     predict_seconds: float
 
 
 def answer(learner: ImageLearner, meta: Params, tasks: TaskBatch) -> Answers:
-    """All episodes at once."""
+    """All episodes at once: they are equally large."""
     import torch
     from torch.func import vmap
 
@@ -42,30 +42,25 @@ def answer(learner: ImageLearner, meta: Params, tasks: TaskBatch) -> Answers:
         kept: Params = vmap(lambda x, y: learner.adapt(meta, x, y))(tasks.support_x, tasks.support_y)
         times.append(time.perf_counter())
         scores: Tensor = vmap(lambda of, x: learner.predict(meta, of, x))(kept, tasks.query_x)
-        found = scores.float().cpu().numpy()
+        found = list(scores.float().cpu().numpy())
         times.append(time.perf_counter())
     return Answers(found, times[1] - times[0], times[2] - times[1])
 
 
-def accuracies(scores: Array, targets: Array) -> Array:
-    """(episodes,): share of right answers; of an episode whose scores are not finite, chance."""
-    right = (scores.argmax(axis=-1) == targets).mean(axis=-1)
-    broken = failed(scores)
-    return np.where(broken, 1.0 / scores.shape[-1], right)
+def right(scores: Array, targets: Array) -> float:
+    """Share of right answers in an episode; chance when its scores are not finite."""
+    return 1.0 / scores.shape[-1] if failed(scores) else float((scores.argmax(axis=-1) == targets).mean())
 
 
-def failed(scores: Array) -> Array:
-    """(episodes,): whether any score of an episode is not a number, or infinitely good."""
-    bad = np.isnan(scores) | np.isposinf(scores)
-    flags: Array = bad.any(axis=(-1, -2))
-    return flags
+def failed(scores: Array) -> bool:
+    """Whether any score of an episode is not a number, or infinitely good."""
+    return bool((np.isnan(scores) | np.isposinf(scores)).any())
 
 
 def accuracy(learner: ImageLearner, meta: Params, tasks: TaskBatch, targets: Array | None = None) -> float:
     """Mean over all episodes, CHUNK of them at a time. `targets` of None: the tasks' own."""
     wanted = tasks.query_y.cpu().numpy() if targets is None else targets
-    found = []
+    scores: list[Array] = []
     for start in range(0, tasks.tasks, CHUNK):
-        part = slice(start, start + CHUNK)
-        found.append(accuracies(answer(learner, meta, tasks.take(part)).scores, wanted[part]))
-    return float(np.concatenate(found).mean())
+        scores += answer(learner, meta, tasks.take(slice(start, start + CHUNK))).scores
+    return float(np.mean([right(of, y) for of, y in zip(scores, wanted, strict=True)]))

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from compare.images.learners import ImageLearner, Setting, build_learner
 from compare.images.sampler import ImageSampler
-from compare.images.spec import TRAIN_QUERIES, ImageSpec, ResolvedImages
+from compare.images.spec import META_DATASET, TRAIN_QUERIES, ImageSpec, ResolvedImages
 from icl.device import resolve_device
 from tasks.errors import IclError
+from tasks.images import metadataset
 from tasks.images.episodes import ImageEpisode, Shape, sample, sha256
 from tasks.images.sources import load_images
 from tasks.images.types import ImageSet, ImageTask
@@ -27,6 +28,11 @@ class Source:
     within_group: bool
     episodes: tuple[ImageEpisode, ...]
     """With the largest K."""
+
+    @property
+    def chance(self) -> float:
+        """What guessing gets, mean over episodes."""
+        return sum(1 / len(episode.classes) for episode in self.episodes) / len(self.episodes)
 
 
 @dataclass(frozen=True)
@@ -48,7 +54,8 @@ class Prepared:
     def setting(self, k: int) -> Setting:
         """What learners are built for."""
         spec, images = self.spec, self.train
-        return Setting(images.size, images.channels, spec.n_way, k, TRAIN_QUERIES, len(images.classes), spec.norm, spec.filters)
+        any_way = spec.protocol == META_DATASET
+        return Setting(images.size, images.channels, spec.n_way, k, TRAIN_QUERIES, len(images.classes), spec.norm, spec.filters, any_way)
 
     def learner(self, name: str, k: int) -> ImageLearner:
         """An untrained learner."""
@@ -96,14 +103,21 @@ def prepare(spec: ImageSpec, data_dir: Path | None) -> Prepared:
             raise IclError(
                 f"--meta-test {name} has images of {_shape(images)}, but {full_name(task)} has {_shape(train)}; name sources of one shape"
             )
-        shape = Shape(spec.n_way, max(spec.k_shot), spec.queries)
-        episodes = sample(images, shape, n=spec.episodes, seed=spec.seed, purpose=f"{name} test", within_group=of.within_group)
+        episodes = _test_episodes(spec, of, name)
         sources.append(Source(name, images, of.within_group, tuple(episodes)))
     prepared = Prepared(spec, task, domains, tuple(sources))
     for k in spec.k_shot:
         for name in spec.learners:
             prepared.sampler(name, k)  # too few classes or drawings to meta-train on
     return prepared
+
+
+def _test_episodes(spec: ImageSpec, task: ImageTask, name: str) -> list[ImageEpisode]:
+    images, purpose = task.parts["test"], f"the meta-test part of {name}"
+    if spec.protocol == META_DATASET:
+        return metadataset.sample(images, n=spec.episodes, seed=spec.seed, purpose=purpose)
+    shape = Shape(spec.n_way, max(spec.k_shot), spec.queries)
+    return sample(images, shape, n=spec.episodes, seed=spec.seed, purpose=purpose, within_group=task.within_group)
 
 
 def full_name(task: ImageTask) -> str:

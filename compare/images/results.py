@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from compare.images.play import Array, accuracies, failed
+from compare.images.play import Array, failed, right
 from compare.images.prepare import Prepared, Source
 from compare.images.training import Trained
 from compare.ranks import average_ranks, ranks
@@ -25,10 +22,10 @@ Cell = tuple[str, int, str]
 class Tested:
     """One learner at one K on one source."""
 
-    scores: Array
-    """(episodes, queries, ways), log-probabilities."""
-    targets: Array
-    """(episodes, queries)"""
+    scores: list[Array]
+    """Of each episode: log-probabilities (queries, ways)."""
+    targets: list[Array]
+    """Of each episode: labels (queries,)."""
     adapt_seconds: float
     """Mean per episode."""
     query_seconds: float
@@ -37,7 +34,7 @@ class Tested:
     @property
     def accuracy(self) -> list[float]:
         """Per episode; chance where it failed."""
-        return [float(value) for value in accuracies(self.scores, self.targets)]
+        return [right(of, y) for of, y in zip(self.scores, self.targets, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -98,7 +95,9 @@ class Results:
         at = self.trained[name, k].diverged_at
         reason = "scores are not finite numbers: the inner loop diverged" if at is None else f"meta-training diverged before step {at}"
         episodes = self.source(source).episodes
-        return [{"episode": episodes[int(i)].id, "reason": reason} for i in np.flatnonzero(failed(self.tested[cell].scores))]
+        return [
+            {"episode": of.id, "reason": reason} for of, scores in zip(episodes, self.tested[cell].scores, strict=True) if failed(scores)
+        ]
 
     def source(self, name: str) -> Source:
         """One of the sources."""
@@ -136,16 +135,16 @@ class Results:
 
         name, k, place = cell
         source = self.source(place)
-        broken = failed(tested.scores)
-        predicted, sure = tested.scores.argmax(axis=-1), tested.scores.max(axis=-1)
         columns: dict[str, list[Any]] = {key: [] for key in ("episode", "query", "target", "predicted", "log_probability")}
         for i, episode in enumerate(source.episodes):
+            scores = tested.scores[i]
+            broken = failed(scores)
             names = [source.images.classes[int(c)] for c in episode.classes]
             columns["episode"] += [episode.id] * len(episode.query)
             columns["query"] += [source.images.id(int(row)) for row in episode.query]
             columns["target"] += [names[int(y)] for y in tested.targets[i]]
-            columns["predicted"] += [None if broken[i] else names[int(y)] for y in predicted[i]]
-            columns["log_probability"] += [None if broken[i] else float(value) for value in sure[i]]
+            columns["predicted"] += [None if broken else names[int(y)] for y in scores.argmax(axis=-1)]
+            columns["log_probability"] += [None if broken else float(value) for value in scores.max(axis=-1)]
         n = len(columns["query"])
         first = {"learner": pa.array([name] * n), "k": pa.array([k] * n, pa.int32()), "source": pa.array([place] * n)}
         text = {key: pa.array(columns[key], pa.string()) for key in ("episode", "query", "target", "predicted")}
@@ -169,8 +168,3 @@ def public_rows(summary: Json, cost: Json) -> list[Json]:
             }
         )
     return out
-
-
-def episode_targets(episodes: Sequence[Any]) -> Array:
-    """(episodes, queries): labels."""
-    return np.stack([episode.query_labels for episode in episodes])

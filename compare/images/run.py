@@ -14,15 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from compare.images.curve import look, looks, to, watched
 from compare.images.learners.types import ImageLearner
-from compare.images.play import CHUNK, answer
+from compare.images.play import CHUNK, Answers, answer
 from compare.images.prepare import Prepared, Source, full_name, prepare
-from compare.images.results import Json, Results, Tested, episode_targets, public_rows
+from compare.images.results import Json, Results, Tested, public_rows
 from compare.images.sampler import tensors
-from compare.images.spec import ImageSpec
+from compare.images.spec import FIXED, KIND, ImageSpec
 from compare.images.training import Trained, Training
 from compare.journal import Journal, Record, check_same_spec
 from icl.cost import Clock, peak_memory_bytes
@@ -32,6 +30,7 @@ from icl.events import Events, Quiet
 from icl.runs import Draft, is_finished, write_json
 from icl.runs.files import damaged, read_json, writing
 from icl.runs.store import free_directory
+from tasks.images.episodes import ImageEpisode
 
 if TYPE_CHECKING:
     from compare.meta_gradient import Params
@@ -176,12 +175,14 @@ def _environment(prepared: Prepared) -> dict[str, Any]:
             for task in (prepared.task, *prepared.domains)
         ],
         "run": {
-            "kind": "compare-images",
+            "kind": KIND,
             "task": full_name(prepared.task),
             "n_way": spec.n_way,
             "n_episodes": spec.episodes,
-            "n_queries": spec.n_way * spec.queries,
+            "n_queries": spec.n_way * spec.queries if spec.protocol == FIXED else None,
             "norm": spec.norm,
+            "protocol": spec.protocol,
+            "chance": {source.name: source.chance for source in prepared.sources},
             "sources": [source.name for source in prepared.sources],
             "notes": [f"{full_name(task)}: {note}" for task in (prepared.task, *prepared.domains) for note in task.notes],
         },
@@ -232,28 +233,35 @@ class Contest:
 
     def test(self, learner: ImageLearner, meta: Params, k: int, source: Source) -> Tested:
         """All episodes of a source, CHUNK by CHUNK."""
-        scores, adapt, predict = [], 0.0, 0.0
-        episodes = [episode.at(k) for episode in source.episodes]
+        scores, adapt, predict = list[Any](), 0.0, 0.0
+        fixed = self.prepared.spec.protocol == FIXED
+        episodes = [episode.at(k) if fixed else episode for episode in source.episodes]
         for start in range(0, len(episodes), CHUNK):
             key = f"{learner.name}/{k}/{source.name}/{start}"
             if (known := self.journal.get(key)) is None:
                 with self.clock.phase("test"):
-                    tasks = to(tensors(source.images, episodes[start : start + CHUNK]), self.prepared.spec.device)
-                    answers = answer(learner, meta, tasks)
-                known = _record(answers.scores, answers.adapt_seconds, answers.predict_seconds)
+                    chunk = episodes[start : start + CHUNK]
+                    known = _record([self.answers(learner, meta, source, of) for of in ([chunk] if fixed else [[one] for one in chunk])])
                 self.journal.put(key, known)
             self.events.section_done()
-            scores.append(known.tensors["scores"].numpy())
+            scores += [known.tensors[str(i)].numpy() for i in range(len(known.tensors))]
             adapt += known.facts["adapt_seconds"]
             predict += known.facts["predict_seconds"]
-        targets = episode_targets(episodes)
-        return Tested(np.concatenate(scores), targets, adapt / len(episodes), predict / targets.size)
+        targets: list[Any] = [episode.query_labels for episode in episodes]
+        return Tested(scores, targets, adapt / len(episodes), predict / sum(map(len, targets)))
+
+    def answers(self, learner: ImageLearner, meta: Params, source: Source, episodes: list[ImageEpisode]) -> Answers:
+        """Of equally large episodes."""
+        tasks = to(tensors(source.images, episodes), self.prepared.spec.device)
+        return answer(learner.for_ways(len(episodes[0].classes)), meta, tasks)
 
 
-def _record(scores: Any, adapt_seconds: float, predict_seconds: float) -> Record:
+def _record(answers: list[Answers]) -> Record:
     import torch
 
-    return Record({"adapt_seconds": adapt_seconds, "predict_seconds": predict_seconds}, {"scores": torch.from_numpy(scores)})
+    scores = [torch.from_numpy(of.copy()) for found in answers for of in found.scores]
+    facts = {name: sum(getattr(found, name) for found in answers) for name in ("adapt_seconds", "predict_seconds")}
+    return Record(facts, {str(i): of for i, of in enumerate(scores)})
 
 
 def _finish(draft: Draft, results: Results, cost: Json) -> None:

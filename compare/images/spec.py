@@ -13,11 +13,13 @@ from tasks.errors import IclError, unknown_name
 
 KIND = "compare-images"
 """Of the run, in `spec.json`."""
-PROTOCOL = 1
+VERSION = 1
 """Version of what is fixed in the code: hyper-parameters, sampling, sizes. Another number is another comparison."""
 DEFAULT_LEARNERS = ("protonet", "maml")
 TRAIN_QUERIES = 5
 """Queries of every class in a meta-train task."""
+FIXED, META_DATASET = "fixed", "meta-dataset"
+PROTOCOLS = (FIXED, META_DATASET)
 META_BATCH = 8
 """Tasks of an outer step."""
 
@@ -42,6 +44,8 @@ class ImageSpec:
     meta_batch: int = META_BATCH
     meta_test: tuple[str, ...] = ()
     """Other image tasks whose meta-test classes are tested on as well."""
+    protocol: str = FIXED
+    """How meta-test episodes are drawn: all of one shape, or as Meta-Dataset draws them. Meta-train tasks have one shape."""
     device: str = "auto"
 
     def __post_init__(self) -> None:
@@ -58,6 +62,10 @@ class ImageSpec:
                 raise IclError(f"--{name} must be 1 or more, but is {value}")
         if self.n_way < 2:
             raise IclError(f"--n-way must be 2 or more, but is {self.n_way}")
+        if self.protocol not in PROTOCOLS:
+            raise unknown_name("protocol", self.protocol, PROTOCOLS)
+        if self.protocol == META_DATASET and len(self.k_shot) > 1:
+            raise IclError(f"--protocol {META_DATASET} draws the shots itself; --k-shot is of meta-training, and must be one number")
         if self.norm not in OVER:
             raise unknown_name("norm", self.norm, OVER)
 
@@ -87,7 +95,7 @@ class ResolvedImages:
     learner_settings: dict[str, dict[str, float]]
     """`learner/K` → hyper-parameters."""
     episodes_sha256: str
-    protocol: int = PROTOCOL
+    version: int = VERSION
 
     def to_json(self) -> dict[str, Any]:
         """As `spec.json` holds it."""

@@ -49,6 +49,7 @@ def command(
     meta_steps: Annotated[int, typer.Option(help="Outer steps of meta-training. [default on images: 400]")] = 300,
     norm: Annotated[str, typer.Option(help="On images: batch (transductive) or layer.")] = "batch",
     meta_test: Annotated[str, typer.Option(help="On images: other image tasks to test on as well, comma-separated: omniglot,digits.")] = "",
+    protocol: Annotated[str, typer.Option(help="On images, of meta-test episodes: fixed (N-way K-shot) or meta-dataset.")] = "fixed",
     data_dir: DataDir = None,
     out: Out = Path("runs"),
     fresh: Fresh = False,

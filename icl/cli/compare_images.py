@@ -11,7 +11,7 @@ from tasks.errors import IclError
 
 OF_TEXT = {"model", "template", "calibration", "dtype", "batch_tokens"}
 """Parameters that only a language model has."""
-OF_IMAGES = {"norm", "meta_test"}
+OF_IMAGES = {"norm", "meta_test", "protocol"}
 """Parameters that only images have."""
 
 
@@ -42,7 +42,7 @@ def compare_on_images(context: typer.Context, task: str, k_shot: tuple[int, ...]
         chosen["k_shot"] = k_shot
     if "meta_test" in written:
         chosen["meta_test"] = names(values["meta_test"])
-    for name in ("n_way", "episodes", "queries", "seed", "norm", "meta_steps", "device"):
+    for name in ("n_way", "episodes", "queries", "seed", "norm", "protocol", "meta_steps", "device"):
         if name in written:
             chosen[name] = values[name]
     spec = ImageSpec(task=task, **chosen)

@@ -3,20 +3,26 @@
 `maml`, `fomaml`, `reptile` and `meta-sgd` move all weights in the inner loop, `anil` the head. Hyper-parameters are those of the papers for
 Omniglot (Finn et al. 2017: one step of 0.4, from 20 ways on five of 0.1; Nichol et al. 2018 took Adam inside, here it is plain SGD).
 
+Where episodes may have any number of ways (Meta-Dataset's protocol), one row of a head is meta-learnt and every class begins from it, as in
+UNICORN-MAML (Ye & Chao 2022).
+
 FLOPs: a gradient over n images is 3 forward passes; the reverse pass through an inner step costs twice the step.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from compare.backbones.types import HEAD
 from compare.images.learners.types import Setting, Work
 from compare.learners import anil, fomaml, maml, meta_sgd, reptile
+from compare.meta_gradient import meta_gradient
 from compare.meta_method import Inner, Method
+from tasks.errors import IclError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -83,11 +89,16 @@ class GradientLearner:
         """The inner loop of meta-training."""
         return Inner(self.setting.backbone, self.recipe.inner_lr, self.recipe.inner_steps, batch=MINIBATCH)
 
+    def for_ways(self, n_way: int) -> GradientLearner:
+        """See ImageLearner."""
+        return replace(self, setting=replace(self.setting, n_way=n_way))
+
     def start(self, rng: np.random.Generator) -> Params:
         """See ImageLearner."""
         import torch
 
-        params = self.inner.backbone.initial(self.setting.channels, self.setting.n_way, rng, torch.float32)
+        outputs = 1 if self.setting.any_way else self.setting.n_way
+        params = self.inner.backbone.initial(self.setting.channels, outputs, rng, torch.float32)
         return self.method.begin(self.inner, params)
 
     def optimiser(self, steps: int) -> Optimiser:
@@ -100,11 +111,19 @@ class GradientLearner:
 
     def direction(self, meta: Params, tasks: TaskBatch) -> Params:
         """See ImageLearner."""
-        return self.method.direction(self.inner, meta, tasks)
+        if self.method.outer is not None:
+            return self.method.outer(self.inner, meta, tasks)
+        return meta_gradient(meta, tasks, partial(self._adapted, self.inner), self.inner.objective)
 
     def adapt(self, meta: Params, x: Tensor, y: Tensor) -> Params:
         """See ImageLearner. All parameters of the adapted network."""
-        return self.method.adapt(replace(self.inner, steps=self.recipe.test_steps), meta, x, y)
+        return self._adapted(replace(self.inner, steps=self.recipe.test_steps), meta, x, y)
+
+    def _adapted(self, inner: Inner, meta: Params, x: Tensor, y: Tensor) -> Params:
+        if self.setting.any_way:
+            ways = self.setting.n_way
+            meta = {name: value.expand(ways, *value.shape[1:]) if HEAD in name else value for name, value in meta.items()}
+        return self.method.adapt(inner, meta, x, y)
 
     def predict(self, meta: Params, kept: Params, x: Tensor) -> Tensor:
         """See ImageLearner."""
@@ -120,7 +139,9 @@ class GradientLearner:
         else:
             meta = (3 if self.method.second_order else 1) * self._adapt_flops(steps) + 3 * forward * s.queries
         params = self.start(np.random.default_rng(0))
-        moved = sum(params[name].numel() for name in self.method.moved([n for n in params if not n.startswith(meta_sgd.RATE)]))
+        names = self.method.moved([name for name in params if not name.startswith(meta_sgd.RATE)])
+        rows = s.n_way if s.any_way else 1
+        moved = sum(params[name].numel() * (rows if HEAD in name else 1) for name in names)
         return Work(meta, self._adapt_flops(self.recipe.test_steps), forward, moved, 4 * moved)
 
     def _adapt_flops(self, steps: int) -> int:
@@ -133,4 +154,6 @@ class GradientLearner:
 def build(name: str, setting: Setting) -> GradientLearner:
     """An untrained meta-learner."""
     method, few, many = METHODS[name]
+    if setting.any_way and method.outer is not None:
+        raise IclError(f"{name} meta-learns a head with an output per class, so all episodes must have as many; leave it out")
     return GradientLearner(setting, method, many if setting.n_way >= MANY_WAYS else few)

@@ -11,7 +11,7 @@ FLOPs: a forward pass of the body per image, and 3 · features · compared per q
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -73,6 +73,10 @@ class MetricLearner:
     def backbone(self) -> Backbone:
         """The network, whose head is not used."""
         return self.setting.backbone
+
+    def for_ways(self, n_way: int) -> MetricLearner:
+        """See ImageLearner."""
+        return replace(self, setting=replace(self.setting, n_way=n_way))
 
     def start(self, rng: np.random.Generator) -> Params:
         """See ImageLearner. Parameters of the body."""

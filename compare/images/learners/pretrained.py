@@ -8,7 +8,7 @@ It sees the very images that the others see in their tasks, with the numbers of 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -60,6 +60,10 @@ class PretrainedLearner:
     def backbone(self) -> Backbone:
         """The network."""
         return self.setting.backbone
+
+    def for_ways(self, n_way: int) -> PretrainedLearner:
+        """See ImageLearner."""
+        return replace(self, setting=replace(self.setting, n_way=n_way))
 
     def start(self, rng: np.random.Generator) -> Params:
         """See ImageLearner. A head with an output per meta-train class."""

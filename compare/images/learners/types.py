@@ -32,6 +32,8 @@ class Setting:
     """Classes that there are to meta-train on."""
     norm: Norm
     filters: int = 64
+    any_way: bool = False
+    """Whether episodes may have other numbers of ways than meta-train tasks: then no head may be meta-learnt for a number of outputs."""
 
     @property
     def backbone(self) -> Backbone:
@@ -102,6 +104,10 @@ class ImageLearner(Protocol):
     @property
     def settings(self) -> dict[str, float]:
         """Its hyper-parameters by name: they count in the spec's hash, and reports print them."""
+        ...
+
+    def for_ways(self, n_way: int) -> ImageLearner:
+        """The same learner on episodes with so many classes, where its setting allows any number."""
         ...
 
     def start(self, rng: np.random.Generator) -> Params:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from compare.images.spec import ImageSpec
+from compare.images.spec import META_DATASET, ImageSpec
 from compare.report.facts import short_seconds, size
 from icl.report.facts import Pairs, number, p_value, percent, scaled, signed, span
 
@@ -89,10 +89,17 @@ def lead(summary: Json) -> list[str]:
         best = max(rows, key=lambda row: row["accuracy"]["mean"])
         interval = best["accuracy"]["ci95"]
         margin = f" ± {100 * (interval[1] - interval[0]) / 2:.1f}" if interval else ""
-        out.append(
-            f"{source}, {k}-shot: {best['learner']} is right most often, in {percent(best['accuracy']['mean'])}{margin} of the queries."
-        )
+        share = f"{percent(best['accuracy']['mean'])}{margin}"
+        out.append(f"{source}, {k}-shot: {best['learner']} is right most often, in {share} of the queries.")
     return out
+
+
+def shape(of: Json) -> str:
+    """The episodes of a run in words, with what guessing gets."""
+    chance = ", ".join(dict.fromkeys(percent(value) for value in of["chance"].values()))
+    if of["protocol"] == META_DATASET:
+        return f"of Meta-Dataset's shape: ways, shots and their balance are drawn for each; guessing gets {chance}"
+    return f"of {of['n_queries']} queries, {of['n_way']}-way; guessing gets {chance}"
 
 
 def failures(summary: Json) -> list[tuple[str, str, str]]:

@@ -23,9 +23,9 @@ class Page:
 
     run: str
     task: str
-    n_way: int
+    shape: str
+    """Of the episodes, in words."""
     n_episodes: int
-    n_queries: int
     norm: str
     notes: list[str]
     reference: str
@@ -56,22 +56,21 @@ def write_report(directory: Path, name: str) -> Path:
 def build_page(directory: Path, name: str) -> Page:
     """The view of a comparison."""
     summary, cost, environment, resolved = (read_json(directory / f"{file}.json") for file in ("summary", "cost", "environment", "spec"))
-    of, chance = environment["run"], 1.0 / environment["run"]["n_way"]
+    of, chance = environment["run"], 1.0 / environment["run"]["n_way"]  # of the curves, whose episodes have one shape
     rows = facts.table_rows(summary, cost)
     settings = {(row.learner, row.k_shot): row.settings for row in rows}
     return Page(
         run=name,
         task=of["task"],
-        n_way=of["n_way"],
+        shape=facts.shape(of),
         n_episodes=of["n_episodes"],
-        n_queries=of["n_queries"],
         norm=facts.NORMS[summary["norm"]],
         notes=of["notes"],
         reference=summary["reference"],
         several=len(of["sources"]) > 1,
         lead=facts.lead(summary),
         rows=rows,
-        accuracy=accuracy_figures(summary, chance),
+        accuracy=accuracy_figures(summary, of["chance"]),
         ranks=[(f"K = {ranked['k_shot']}", rank_table(ranked)) for ranked in summary["ranks"]],
         curves=[curve_figure(i, of, chance) for i, of in enumerate(summary["curves"])],
         probe=probe_table(summary),
@@ -84,7 +83,7 @@ def build_page(directory: Path, name: str) -> Page:
     )
 
 
-def accuracy_figures(summary: facts.Json, chance: float) -> list[Figure]:
+def accuracy_figures(summary: facts.Json, chance: dict[str, float]) -> list[Figure]:
     """One per K and source."""
     out = []
     for i, (k, source) in enumerate(dict.fromkeys((row["k_shot"], row["source"]) for row in summary["rows"])):
@@ -97,7 +96,7 @@ def accuracy_figures(summary: facts.Json, chance: float) -> list[Figure]:
         cells = tuple((of["learner"], *(number(of[key]) if of[key] is not None else "" for key in ("mean", "low", "high"))) for of in shown)
         table = Table(("Learner", "Mean", "Low", "High"), cells)
         learners = [row["learner"] for row in rows]
-        out.append(Figure(f"accuracy-{i}", f"{source}, K = {k}", label, charts.accuracy(shown, learners, chance), table))
+        out.append(Figure(f"accuracy-{i}", f"{source}, K = {k}", label, charts.accuracy(shown, learners, chance[source]), table))
     return out
 
 

@@ -15,8 +15,8 @@ def print_images(run: ImageRun) -> None:
     console = Console()
     summary, cost, environment = run.read("summary"), run.read("cost"), run.read("environment")
     of = environment["run"]
-    title = f"{of['n_way']}-way · {of['n_episodes']} meta-test episodes x {of['n_queries']} queries · conv4 with {of['norm']} norm"
-    console.print(f"[bold]{escape(of['task'])}[/bold] · {title} · on {environment['device']}", highlight=False, soft_wrap=True)
+    title = f"{of['n_episodes']} meta-test episodes {facts.shape(of)} · conv4 with {of['norm']} norm on {environment['device']}"
+    console.print(f"[bold]{escape(of['task'])}[/bold] · {title}", highlight=False, soft_wrap=True)
     rows = facts.table_rows(summary, cost)
     console.print(accuracy_table(rows, summary["reference"], len(of["sources"]) > 1))
     console.print(cost_table([row for row in rows if row.source == of["sources"][0]]))
