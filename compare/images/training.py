@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -89,7 +90,7 @@ class Training:
     def _begin(self) -> tuple[OuterState, list[dict[str, Any]], float]:
         if self.path.exists():
             state, facts = load_state(self.path)
-            curve = facts.pop("curve")
+            curve = json.loads(facts.pop("curve"))
             if facts != dict(self.facts):
                 raise IclError(
                     f"{self.path} is the state of another training (spec {facts.get('spec_sha256')}, not {self.facts.get('spec_sha256')}); "
@@ -107,7 +108,7 @@ class Training:
     def _keep(self, state: OuterState, curve: list[dict[str, Any]], seconds: float) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         write_json(self._seconds, {"seconds": seconds})
-        save_state(self.path, _on(state, "cpu"), {**self.facts, "curve": curve})
+        save_state(self.path, _on(state, "cpu"), {**self.facts, "curve": json.dumps(curve)})  # as text: facts lose the order of their keys
 
 
 def finite(params: Params) -> bool:

@@ -44,6 +44,8 @@ TEXT_FACES = tuple(
 )
 ASCII_FACES = ("cmr10.ttf", "cmb10.ttf", "cmss10.ttf", "cmti10.ttf", "cmtt10.ttf")
 """Their tables of characters are those of Unicode for letters and digits only."""
+STYLES = {"<font", "<wide", "<narrow", "<small", "<super", "<sub", "<compat"}
+"""Decompositions of code points that are another one in bold, italic or small: faces draw those as well."""
 DEFAULT = "scripts"
 SPLITS = (DEFAULT, "code-points")
 HELD_OUT: dict[Part, tuple[str, ...]] = {
@@ -58,13 +60,15 @@ CANVAS, EM = 112, 72
 """Pixels a side of the drawing, and of the font's square in it."""
 MIDDLE = 56
 """Pixels a side after the affine map, before halving."""
-ROTATION, SHEAR, SCALE, SHIFT = 0.2, 0.15, (0.8, 1.1), 4.0
+ROTATION, SHEAR, SCALE, SHIFT = 0.2, 0.15, (0.9, 1.2), 4.0
 """Largest rotation in radians and shear, range of scales, largest shift in pixels of MIDDLE."""
 BLUR = 1.3
 LEVEL = (0.3, 0.6)
 """Share of the blurred ink's maximum above which it is ink: low ones make thick strokes."""
 UNEVEN = 0.12
 """How far the level wanders along the strokes."""
+LEAST_LEVEL = 0.15
+"""Below it paper would become ink."""
 
 
 @dataclass(frozen=True)
@@ -124,8 +128,8 @@ def glyphs() -> list[Glyph]:
     """The classes in the order of their code points: letters, numbers, symbols and punctuation that LEAST_FACES faces have."""
     found, seen = [], set()
     for code_point, faces in sorted(_faces().items()):
-        kind = unicodedata.category(chr(code_point))
-        if len(faces) < LEAST_FACES or kind[0] not in "LNSP" or kind in ("Lm", "Sk"):
+        kind, style = unicodedata.category(chr(code_point)), unicodedata.decomposition(chr(code_point)).partition(">")[0]
+        if len(faces) < LEAST_FACES or kind[0] not in "LNSP" or kind in ("Lm", "Sk") or style in STYLES:
             continue
         shape = _outline(drawing(code_point, faces[0]))
         if shape is not None and shape not in seen:
@@ -211,7 +215,7 @@ def _ink(soft: NDArray[np.float32], rng: np.random.Generator) -> Pixels:
 
     waves = Image.fromarray(rng.normal(size=(7, 7)).astype(np.float32)).resize((MIDDLE, MIDDLE), Image.Resampling.BICUBIC)
     top = max(float(soft.max()), 1.0)
-    level = top * (rng.uniform(*LEVEL) + UNEVEN * np.asarray(waves))
+    level = top * np.maximum(rng.uniform(*LEVEL) + UNEVEN * np.asarray(waves), LEAST_LEVEL)
     ink = np.clip((soft - level) / (0.15 * top) + 0.5, 0.0, 1.0)
     halved = ink.reshape(SIDE, 2, SIDE, 2).mean(axis=(1, 3))
     return np.round(255 * halved).astype(np.uint8)

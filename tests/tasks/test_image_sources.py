@@ -83,7 +83,7 @@ def test_a_mirror_of_omniglot_that_is_damaged_or_short_is_refused(mirror_of_omni
         load_images("omniglot", data_dir)
     arrays = half(["Angelic", "Tengwar"])
     np.savez(path, **{name: values[:-1] if len(values) == 120 else values for name, values in arrays.items()})
-    with pytest.raises(IclError, match="must have 20 drawings of every character"):
+    with pytest.raises(IclError, match="must have 20 drawers of every character"):
         load_images("omniglot", data_dir)
     np.savez(path, **{name: values for name, values in arrays.items() if name != "drawer_id"})
     with pytest.raises(IclError, match="must hold the array 'drawer_id'"):
