@@ -38,9 +38,13 @@ def looks(steps: int) -> list[int]:
 
 def watched(prepared: Prepared, k: int) -> dict[str, TaskBatch]:
     """What is looked at → its episodes: the task's parts by their names, new domains by theirs. Too small parts are left out."""
-    found = {part: _batch(prepared, prepared.task, part, k) for part in PARTS if part in prepared.task.parts}
-    found_domains = {full_name(domain): _batch(prepared, domain, "test", k) for domain in prepared.domains}
-    return {name: batch for name, batch in {**found, **found_domains}.items() if batch is not None}
+    found: dict[str, TaskBatch | None] = {}
+    for part in PARTS:
+        if part in prepared.task.parts:
+            found[part] = _batch(prepared, prepared.task, part, k)
+    for domain in prepared.domains:
+        found[full_name(domain)] = _batch(prepared, domain, "test", k)
+    return {name: batch for name, batch in found.items() if batch is not None}
 
 
 def _batch(prepared: Prepared, task: ImageTask, part: Part, k: int) -> TaskBatch | None:

@@ -81,8 +81,8 @@ class ImageSpec:
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> ImageSpec:
         """The inverse of `to_json`. Raises KeyError for a field that is missing."""
-        known = {f.name: values[f.name] for f in fields(cls)}
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in known.items()})
+        known: dict[str, Any] = {f.name: values[f.name] for f in fields(cls)}
+        return cls(**{**known, **{name: tuple(value) for name, value in known.items() if isinstance(value, list)}})
 
 
 @dataclass(frozen=True)

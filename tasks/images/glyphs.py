@@ -218,4 +218,5 @@ def _ink(soft: NDArray[np.float32], rng: np.random.Generator) -> Pixels:
     level = top * np.maximum(rng.uniform(*LEVEL) + UNEVEN * np.asarray(waves), LEAST_LEVEL)
     ink = np.clip((soft - level) / (0.15 * top) + 0.5, 0.0, 1.0)
     halved = ink.reshape(SIDE, 2, SIDE, 2).mean(axis=(1, 3))
-    return np.round(255 * halved).astype(np.uint8)
+    pixels: Pixels = np.round(255 * halved).astype(np.uint8)
+    return pixels

@@ -34,7 +34,7 @@ def kept_arrays(name: str, make: Callable[[], Arrays], what: str, notify: Notify
         arrays = make()
         with scratch_beside(target) as scratch:
             try:
-                np.savez(scratch / "arrays.npz", **arrays)
+                np.savez(scratch / "arrays.npz", **dict(arrays))  # type: ignore[arg-type]
                 _sum_file(target).write_text(file_sha256(scratch / "arrays.npz") + "\n", encoding="ascii")
                 (scratch / "arrays.npz").replace(target)
             except OSError as error:

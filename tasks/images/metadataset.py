@@ -78,4 +78,5 @@ def draw_shots(counts: Rows, left: Rows, rng: np.random.Generator) -> Rows:
     size = min(MAX_SUPPORT, int(np.ceil(beta * np.minimum(MAX_PER_CLASS, left)).sum()))
     weight = np.exp(rng.uniform(math.log(0.5), math.log(2.0), size=len(counts))) * counts
     wanted = np.floor(weight / weight.sum() * (size - len(counts))).astype(np.int64) + 1
-    return np.minimum(wanted, left)
+    shots: Rows = np.minimum(wanted, left)
+    return shots

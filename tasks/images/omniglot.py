@@ -63,7 +63,7 @@ def load(split: str, data_dir: Path | None) -> ImageTask:
 
 def cut(split: str, halves: Mapping[str, ImageSet], source: str) -> ImageTask:
     """A split of background and evaluation characters."""
-    notes = (PUBLISHED,) if SPLITS[split] else ()
+    notes: tuple[str, ...] = (PUBLISHED,) if SPLITS[split] else ()
     if split.startswith("random"):
         together = _joined(halves)
         n = len(together.classes)

@@ -43,7 +43,8 @@ class Setting:
     @property
     def features(self) -> int:
         """Width of what the body gives."""
-        return self.filters * (self.size // 2**BLOCKS) ** 2
+        left = self.size // 2**BLOCKS
+        return self.filters * left * left
 
     @property
     def support(self) -> int:
