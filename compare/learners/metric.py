@@ -190,4 +190,4 @@ def one_hot(y: Tensor, labels: int) -> Tensor:
     """(n,) → (n, labels), float64."""
     import torch
 
-    return (y[:, None] == torch.arange(labels)).double()
+    return (y[:, None] == torch.arange(labels, device=y.device)).double()
