@@ -1,4 +1,4 @@
-"""The language model on functions, numbers as text, beside least squares, neighbours, MAML and an in-context transformer: the same episodes.
+"""The language model on functions, numbers as text, beside least squares, neighbours, MAML and a transformer on the same episodes.
 
     python studies/functions_as_text.py                          # trains what is not trained yet, asks the model, prints the table
     python studies/functions_as_text.py --docs docs/studies      # the same, and writes table, numbers and plot there
@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -231,15 +231,16 @@ def main(arguments: list[str] | None = None, lm: Baseline | None = None) -> None
             rows += measure(FAMILIES[name], contenders(FAMILIES[name], options.out, lm, tuple(options.steps)), options.tasks)
     except IclError as error:
         sys.exit(f"functions_as_text: {error}")
-    facts = {"model": options.model, "tasks": options.tasks, "queries": QUERIES, "steps": list(options.steps), "inner": asdict_of(INNER)}
+    facts = {
+        "model": options.model,
+        "tasks": options.tasks,
+        "queries": QUERIES,
+        "steps": list(options.steps),
+        "inner": [INNER.lr, INNER.steps],
+    }
     print_table(rows)
     if options.docs:
         write_docs(rows, facts, options.docs)
-
-
-def asdict_of(inner: Inner) -> dict[str, float]:
-    """What the page says of MAML's inner loop."""
-    return {name: value for name, value in asdict(inner).items() if name in {"lr", "steps"}}
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""In-context linear regression (Garg et al. 2022): a transformer trained on sequences of points, against least squares, also where they moved.
+"""In-context linear regression (Garg et al. 2022): a transformer trained on sequences of points, and least squares.
 
     python studies/linear_regression.py                          # d = 5; trains what is not trained yet, then prints the tables
     python studies/linear_regression.py --docs docs/studies      # the same, and writes tables, numbers and plot there
