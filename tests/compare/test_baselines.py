@@ -16,10 +16,11 @@ X, Y, ASKED = RNG.standard_normal((4, 6, 3)), RNG.standard_normal((4, 6)), RNG.s
 @pytest.mark.parametrize("name", BASELINES)
 def test_a_task_is_answered_by_itself(name: str) -> None:
     """Whatever is computed together, other tasks and other queries change nothing."""
-    together = BASELINES[name](X, Y, ASKED)
+    baseline = TrainedNetwork(steps=20) if name == "trained-network" else BASELINES[name]
+    together = baseline(X, Y, ASKED)
     assert together.shape == (4, 5)
     assert np.isfinite(together).all()
-    alone = np.stack([BASELINES[name](X[t : t + 1], Y[t : t + 1], ASKED[t : t + 1, :2])[0] for t in range(4)])
+    alone = np.stack([baseline(X[t : t + 1], Y[t : t + 1], ASKED[t : t + 1, :2])[0] for t in range(4)])
     np.testing.assert_allclose(together[:, :2], alone, atol=1e-9)
 
 
@@ -44,7 +45,7 @@ def test_the_others_by_hand() -> None:
     assert NearestNeighbours(2)(X, Y, ASKED)[3, 0] == pytest.approx(Y[3][nearest].mean())
     assert NearestNeighbours(9)(X, Y, ASKED)[3, 0] == pytest.approx(Y[3].mean())
     np.testing.assert_allclose(GreedyTree()(X, Y, X), Y)
-    np.testing.assert_allclose(TrainedNetwork(steps=2000)(X, Y, X), Y, atol=0.05)
+    np.testing.assert_allclose(TrainedNetwork(steps=300, lr=0.02)(X, Y, X), Y, atol=0.05)
 
 
 def test_along_a_sequence_only_what_was_shown_counts() -> None:

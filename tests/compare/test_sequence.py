@@ -194,47 +194,54 @@ def test_the_rate_rises_and_falls() -> None:
     assert adam.rate(10) == 0.1
     assert adam.rate(55) == pytest.approx(0.05)
     assert adam.rate(100) == pytest.approx(0, abs=1e-12)
-    assert WarmAdam(0.1, total=3, warm=10).rate(3) == 0.1
+    assert WarmAdam(0.1, total=3, warm=10).rate(3) == pytest.approx(0.1)
     start = adam.start({"a": torch.zeros(4)})
     long, short = (adam.step(start, {"a": torch.full((4,), value)}).first["a"] for value in (50.0, 0.01))
     np.testing.assert_allclose(long.norm().item(), 0.1 * 1.0, rtol=1e-5)
     np.testing.assert_allclose(short.numpy(), 0.001, rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", READERS)
-def test_each_learns_to_tell_classes_that_it_has_never_seen(name: str) -> None:
-    trained = training(name, 250, classes=WAYS)
-    params = trained.run()
-    tasks = blobs(10**6, tasks=200)
-    right = (ask(trained.model, params, tasks).argmax(-1) == tasks.query_y).float().mean()
-    assert right > 0.75, "chance is 0.33"
+@pytest.mark.parametrize(("name", "steps"), [("in-context-transformer", 350), ("mann", 500)])
+def test_each_learns_to_tell_classes_that_it_has_never_seen(name: str, steps: int) -> None:
+    """Two places of a plane, other ones in every sequence: which of them is called 0 stands in the sequence alone."""
+    model = SequenceModel(name, SMALL[name], mlp(()), 2)
 
+    def draw(step: int, tasks: int = 32) -> Sequences:
+        rng = keyed_rng(0, "places", step)
+        centres, y = 3 * rng.standard_normal((tasks, 2, 2)), rng.integers(0, 2, (tasks, 9))
+        x = np.take_along_axis(centres, y[..., None], axis=1) + 0.3 * rng.standard_normal((tasks, 9, 2))
+        return Sequences(torch.from_numpy(x).float(), torch.from_numpy(y))
 
-@pytest.mark.parametrize("name", ["in-context-transformer", "mann"])
-def test_each_learns_functions_from_their_points(name: str) -> None:
-    trained = training(name, 300)
     losses: list[float] = []
+    trained = Training(model, 2, draw, WarmAdam(3e-3, steps, warm=50), {}, keep_every=50)
     params = trained.run(seen=lambda step, loss: losses.append(loss))
-    test = functions(10**6, tasks=300)
-    with torch.no_grad():
-        errors = ((along(trained.model, params, test)[..., 0] - test.y) ** 2).mean(dim=0)
-    assert errors[0] == pytest.approx(2.0, rel=0.25), "after nothing, 0 is the best answer"
-    assert errors[-1] < 0.6 * errors[0]
+    test = draw(10**6, tasks=300)
+    right = (along(model, params, test).argmax(-1) == test.y).float().mean(dim=0)
+    assert 0.4 < right[0] < 0.6, "the first is anybody's guess"
+    assert (right[4:] > 0.75).all()
     assert losses[-1] < losses[0]
+
+
+def test_snail_learns_from_episodes_of_three_classes() -> None:
+    draw = lambda step: blobs(step, tasks=32)  # noqa: E731
+    trained = Training(model_of("snail", WAYS), 2, draw, WarmAdam(1e-2, 200, warm=20), {})
+    tasks = blobs(10**6, tasks=200)
+    right = (ask(trained.model, trained.run(), tasks).argmax(-1) == tasks.query_y).float().mean()
+    assert right > 0.75, "chance is 0.33"
 
 
 def test_the_transformer_comes_close_to_least_squares() -> None:
     """In one dimension a small training is enough: after one point least squares knows everything, and the transformer nearly so."""
     model = SequenceModel("t", InContextTransformer(points=5, width=32, layers=2, heads=2), mlp(()))
-    draw = lambda step: functions(step, n=5, tasks=64, d=1)  # noqa: E731
-    params = Training(model, 1, draw, WarmAdam(3e-3, 700, warm=50), {}).run()
+    draw = lambda step: functions(step, n=5, tasks=32, d=1)  # noqa: E731
+    params = Training(model, 1, draw, WarmAdam(5e-3, 500, warm=50), {}).run()
     points = sample("linear", 500, 5, 1, keyed_rng(0, "test"))
     with torch.no_grad():
         said = along(model, params, Sequences(torch.from_numpy(points.x).float(), torch.from_numpy(points.y).float()))[..., 0]
     errors = ((said.double().numpy() - points.y) ** 2).mean(axis=0)
     assert errors_along(least_squares, points)[:, -1].max() < 1e-12
     assert errors[0] > 0.8
-    assert errors[-1] < 0.08, "the mean of y² is 1"
+    assert errors[-1] < 0.15, "the mean of y² is 1"
 
 
 def test_after_a_kill_it_ends_in_the_same_bytes(tmp_path: Path) -> None:
@@ -242,7 +249,7 @@ def test_after_a_kill_it_ends_in_the_same_bytes(tmp_path: Path) -> None:
     whole, killed = tmp_path / "whole.safetensors", tmp_path / "killed.safetensors"
     here = Path(__file__).resolve().parent
     code = f"import sys; sys.path.insert(0, {str(here)!r}); import test_sequence as t; from pathlib import Path; "
-    code += f"t.torch.set_num_threads(1); t.training('in-context-transformer', 300, keep_every=5).run(Path({str(killed)!r}))"
+    code += f"t.torch.set_num_threads(1); t.training('in-context-transformer', 100, keep_every=5).run(Path({str(killed)!r}))"
     process = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(here.parents[1])})
     until = time.monotonic() + 120
     while not killed.exists() and time.monotonic() < until:
@@ -252,10 +259,10 @@ def test_after_a_kill_it_ends_in_the_same_bytes(tmp_path: Path) -> None:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        again = training("in-context-transformer", 300, keep_every=5)
-        assert 5 <= int(again._kept(killed).step) < 300, "it was to be killed on its way"
+        again = training("in-context-transformer", 100, keep_every=5)
+        assert 5 <= int(again._kept(killed).step) < 100, "it was to be killed on its way"
         again.run(killed)
-        training("in-context-transformer", 300, keep_every=5).run(whole)
+        training("in-context-transformer", 100, keep_every=5).run(whole)
     finally:
         torch.set_num_threads(threads)
     assert killed.read_bytes() == whole.read_bytes()
