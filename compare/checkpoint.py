@@ -47,8 +47,7 @@ def load_state(path: Path) -> tuple[OuterState, dict[str, Any]]:
     try:
         with safe_open(path, framework="pt") as file:
             facts = json.loads(file.metadata()[FACTS])
-            # Copies: where in memory a file's tensor begins is chance, and a product of matrices rounds by it.
-            found: dict[str, Tensor] = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 (no mapping)
+            found: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
             step = found.pop("step")
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise IclError(f"{path}: not a kept training state ({error}); remove it to begin anew") from None

@@ -44,6 +44,7 @@ class WarmAdam:
         """See Optimiser."""
         import torch
 
-        norm = float(torch.stack([value.norm() for value in gradient.values()]).norm())
+        # By name: a sum of floats depends on its order, and a state that was read from a file has another than a new one.
+        norm = float(torch.stack([gradient[name].norm() for name in sorted(gradient)]).norm())
         short = min(1.0, self.clip / norm) if norm else 1.0
         return Adam(self.rate(int(state.step) + 1)).step(state, {name: short * value for name, value in gradient.items()})
