@@ -43,7 +43,7 @@ Values = NDArray[np.float64]
 
 SHOWN = (2, 4, 8, 16)
 TASKS, QUERIES = 60, 5
-TRANSFORMER_STEPS, MAML_STEPS = 6000, 6000
+TRANSFORMER_STEPS, MAML_STEPS = 5000, 4000
 INNER = Inner(mlp((40, 40)), lr=0.01, steps=5, loss=squared_error)
 KEEP_EVERY = 500
 MAX_NEW_TOKENS = 8

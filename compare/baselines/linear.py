@@ -30,7 +30,8 @@ class Ridge:
         """See Baseline."""
         across = np.swapaxes(x, 1, 2)
         gram = across @ x + self.penalty * np.eye(x.shape[2])
-        return _said(asked, np.linalg.solve(gram, across @ y[..., None])[..., 0])
+        weights = np.linalg.solve(gram, across @ y[..., None])[..., 0]
+        return _said(asked, np.asarray(weights, dtype=np.float64))
 
 
 def averaging(x: Values, y: Values, asked: Values) -> Values:

@@ -22,7 +22,8 @@ def read_weights(memory: Tensor, keys: Tensor, strength: Tensor) -> Tensor:
     """(b, rows, width), (b, heads, width), (b, heads) → (b, heads, rows), each summing to 1."""
     unit = memory / (memory.norm(dim=-1, keepdim=True) + EPSILON)
     wanted = keys / (keys.norm(dim=-1, keepdim=True) + EPSILON)
-    return (strength[..., None] * (wanted @ unit.transpose(1, 2))).softmax(-1)
+    weights: Tensor = (strength[..., None] * (wanted @ unit.transpose(1, 2))).softmax(-1)
+    return weights
 
 
 def least_used(usage: Tensor, heads: int) -> Tensor:

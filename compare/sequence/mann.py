@@ -104,7 +104,7 @@ class MANN:
         into, keep, new, out = linear(params, "gates", inputs).chunk(4, dim=-1)
         cell = keep.sigmoid() * state.cell + into.sigmoid() * new.tanh()
         hidden = out.sigmoid() * cell.tanh()
-        keys = linear(params, "keys", hidden).tanh().unflatten(-1, (self.heads, self.width))
+        keys = linear(params, "keys", hidden).tanh().reshape(-1, self.heads, self.width)
         strength = 1 + torch.nn.functional.softplus(linear(params, "strength", hidden))
         unused = least_used(state.usage, self.heads)
         write = write_weights(state.read, unused, linear(params, "alpha", hidden).sigmoid())

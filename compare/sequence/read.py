@@ -49,7 +49,7 @@ def ask(model: SequenceModel, params: Params, tasks: TaskBatch) -> Tensor:
     labels = model.labels(tasks.support_y)
     labels = torch.cat([labels, torch.zeros_like(labels[:, :1])], dim=1)  # the last is not read
     repeated = labels[:, None].expand(-1, queries, -1, -1).flatten(0, 1)
-    return model.reader(params, features, repeated)[:, -1].unflatten(0, (tasks.tasks, queries))
+    return model.reader(params, features, repeated)[:, -1].reshape(tasks.tasks, queries, -1)
 
 
 def sequence_loss(model: SequenceModel, params: Params, sequences: Sequences) -> Tensor:

@@ -85,8 +85,9 @@ class SNAIL:
         """(b, n, width) → (b, n, values)."""
         import torch
 
-        keys, values = self.attention[a]
-        q, k, v = linear(params, f"attention.{a}", h).split([keys, keys, values], dim=-1)
+        keys = self.attention[a][0]
+        both = linear(params, f"attention.{a}", h)
+        q, k, v = both[..., :keys], both[..., keys : 2 * keys], both[..., 2 * keys :]
         return torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True)
 
     def _gather(self, params: Params, a: int, dilation: int, h: Tensor) -> Tensor:

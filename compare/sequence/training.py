@@ -58,8 +58,10 @@ class Training:
         done = int(state.step)
         params = {name: value.detach().requires_grad_() for name, value in state.params.items()}
         batch = self.draw(done)
-        of = sequence_loss if isinstance(batch, Sequences) else query_loss
-        loss = of(self.model, params, batch)  # type: ignore[operator]  # each takes what it was chosen for
+        if isinstance(batch, Sequences):
+            loss = sequence_loss(self.model, params, batch)
+        else:
+            loss = query_loss(self.model, params, batch)
         if not math.isfinite(value := loss.item()):
             raise IclError(f"the training of {self.model.name} diverged in step {done + 1}: its loss is {value}; use a smaller rate")
         gradient = dict(zip(params, torch.autograd.grad(loss, list(params.values())), strict=True))

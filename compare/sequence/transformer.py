@@ -78,7 +78,10 @@ class InContextTransformer:
         """Causal attention of layer i: (b, t, w) → (b, t, w)."""
         import torch
 
-        q, k, v = linear(params, f"{i}.qkv", h).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)  # each (b, heads, t, d)
+        b, t, w = h.shape
+        q, k, v = (
+            linear(params, f"{i}.qkv", h).reshape(b, t, 3, self.heads, w // self.heads).permute(2, 0, 3, 1, 4)
+        )  # each (b, heads, t, d)
         mixed = torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True)
         return linear(params, f"{i}.out", mixed.transpose(1, 2).flatten(2))
 

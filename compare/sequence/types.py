@@ -69,7 +69,8 @@ class SequenceModel:
     def embed(self, params: Params, x: Tensor) -> Tensor:
         """(tasks, n, …) → features (tasks, n, width)."""
         body = {name.removeprefix(EMBED): value for name, value in params.items() if name.startswith(EMBED)}
-        return self.backbone.body(body, x.flatten(0, 1)).unflatten(0, x.shape[:2])
+        features = self.backbone.body(body, x.flatten(0, 1))
+        return features.reshape(*x.shape[:2], -1)
 
     def labels(self, y: Tensor) -> Tensor:
         """Targets, (…) → what is read of them: (…, classes) with a 1, or (…, 1)."""
