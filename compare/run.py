@@ -3,7 +3,7 @@
 card → task → episodes.jsonl → features (once) → per K and learner: search on meta-validation → adapt, predict → paired statistics → run
 
 Every meta-trained learner and every played episode is kept as it is finished (compare/journal.py), so a comparison that was interrupted or
-killed goes on. Features are computed anew: all in one call, so that they are the same to the last bit.
+killed goes on. Features are kept in the score store.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from compare.accounts import Accounts, total
 from compare.cost import Meter, PrefixCosts, splits
 from compare.features import FeatureStore
 from compare.journal import Journal, check_same_spec
-from compare.kept import KeptScores
+from compare.kept import KeptFeatures, KeptScores
 from compare.learners import LEARNERS, Tools
 from compare.learners.in_context import InContext
 from compare.learners.types import Ledger
@@ -29,6 +29,8 @@ from compare.meta_tasks import MetaEpisodes
 from compare.once import played_once
 from compare.play import Played, play
 from compare.prepare import Prepared, prepare
+from compare.probes import FILE as TRACES
+from compare.probes import Probes
 from compare.results import Json, Result, cost_json, public_rows, summary_json, write_predictions
 from compare.types import ComparisonSpec, Learner, LearningEpisode, spec_sha256
 from icl.cost import Clock
@@ -78,12 +80,14 @@ def compare(
     out: str | Path = "runs",
     data_dir: str | Path | None = None,
     fresh: bool = False,
+    probes: bool = True,
     events: Events | None = None,
 ) -> ComparisonRun:
     """Compares learners on the same episodes, and returns the finished run.
 
-    `out` is the directory of runs; `data_dir` a local mirror of hub data. A finished run of the same spec is returned as it is, unless
-    `fresh`; one that was interrupted goes on. Raises IclError for every mistake of the user's.
+    `out` is the directory of runs; `data_dir` a local mirror of hub data; `probes`: whether to measure more for the report, which changes
+    no result (compare/probes.py). A finished run of the same spec is returned as it is, unless `fresh`; one that was interrupted goes on.
+    Raises IclError for every mistake of the user's.
     """
     events = events or Quiet()
     clock = Clock()
@@ -97,7 +101,7 @@ def compare(
         events.note(f"run {first.name} is finished already; --fresh makes another")
         Draft(first).tidy()
         return ComparisonRun(first)
-    return _finished(prepared, Draft(free_directory(first) if fresh else first), clock, events, fresh)
+    return _finished(prepared, Draft(free_directory(first) if fresh else first), clock, events, fresh, probes)
 
 
 def resume(directory: Path, *, data_dir: Path | None = None, events: Events | None = None) -> ComparisonRun:
@@ -113,15 +117,16 @@ def resume(directory: Path, *, data_dir: Path | None = None, events: Events | No
     with clock.phase("prepare"):
         prepared = prepare(spec, data_dir)
     draft = Draft(directory)
-    return _finished(prepared, draft, clock, events or Quiet(), draft.is_fresh())
+    probes = bool(read_json(directory / "environment.json").get("probes", True))
+    return _finished(prepared, draft, clock, events or Quiet(), draft.is_fresh(), probes)
 
 
-def _finished(prepared: Prepared, draft: Draft, clock: Clock, events: Events, fresh: bool) -> ComparisonRun:
+def _finished(prepared: Prepared, draft: Draft, clock: Clock, events: Events, fresh: bool, probes: bool) -> ComparisonRun:
     """The run, made by this process alone."""
     try:
         with draft.locked():
             if not is_finished(draft.dir):  # by another process, between our look and our lock
-                _make(prepared, draft, clock, events, fresh)
+                _make(prepared, draft, clock, events, fresh, probes)
             return ComparisonRun(draft.dir)
     except KeyboardInterrupt as error:
         if not draft.partial.is_dir():
@@ -129,7 +134,7 @@ def _finished(prepared: Prepared, draft: Draft, clock: Clock, events: Events, fr
         raise KeyboardInterrupt(f"what is finished is kept in {draft.dir}; 'icl runs resume {draft.dir}' continues") from error
 
 
-def _make(prepared: Prepared, draft: Draft, clock: Clock, events: Events, fresh: bool) -> None:
+def _make(prepared: Prepared, draft: Draft, clock: Clock, events: Events, fresh: bool, probes: bool) -> None:
     """Everything that needs the model. Nothing is written before a first learner has learnt."""
     spec, spec_hash = prepared.spec, prepared.resolved.hash()
     if draft.partial.is_dir():
@@ -140,7 +145,7 @@ def _make(prepared: Prepared, draft: Draft, clock: Clock, events: Events, fresh:
     accounts = Accounts(clock, meter, spec.device)
 
     def begin() -> None:
-        draft.begin(prepared.resolved, {**environment, "fresh": fresh}, prepared.episodes)
+        draft.begin(prepared.resolved, {**environment, "fresh": fresh, "probes": probes}, prepared.episodes)
 
     def after() -> None:
         """What ran out of memory goes on with equal passes when it is resumed."""
@@ -153,10 +158,11 @@ def _make(prepared: Prepared, draft: Draft, clock: Clock, events: Events, fresh:
     prefix = contest.check_prompts()
     contest.compute_features()
     results = contest.results()
+    traces = Probes(tools, meter, clock, events, journal, spec.seed).traces(results) if probes else None
     journal.flush()
     events.phase("report")
     summary = summary_json(results, prepared.task.name, spec_hash, prepared.resolved.episodes_sha256, contest.budget(results))
-    _finish(draft, results, summary, cost_json(results, total(journal.costs()), prefix))
+    _finish(draft, results, summary, cost_json(results, total(journal.costs()), prefix), traces)
 
 
 def _load(prepared: Prepared, fresh: bool, batch_tokens: int | None) -> tuple[Tools, Meter, dict[str, Any]]:
@@ -168,10 +174,11 @@ def _load(prepared: Prepared, fresh: bool, batch_tokens: int | None) -> tuple[To
     assert spec.batch_tokens is not None
     engine = HFEngine(loaded.model, loaded.tokenizer, min(spec.batch_tokens, batch_tokens or spec.batch_tokens))
     encoder = Encoder(loaded.tokenizer)
-    store = FeatureStore(engine, encoder, prepared.builders, loaded.context_window)
     environment = _environment(prepared, engine)
-    ledger = Ledger()
-    kept = KeptScores(engine, ScoreStore(store_path()), _identity(prepared, engine, environment), ledger, fresh)
+    ledger, scores, identity = Ledger(), ScoreStore(store_path()), _identity(prepared, engine, environment)
+    features = KeptFeatures(scores, identity, ledger, fresh)
+    store = FeatureStore(engine, encoder, prepared.builders, loaded.context_window, features)
+    kept = KeptScores(engine, scores, identity, ledger, fresh)
     tools = Tools(
         store, engine, encoder, prepared.builders, loaded.context_window, spec.calibration, spec.meta_steps, ledger=ledger, kept=kept
     )
@@ -314,7 +321,7 @@ def _data(task: Task) -> dict[str, str]:
     return {"task": task.name, "fingerprint": task.fingerprint, "source": task.source, "licence": task.licence}
 
 
-def _finish(draft: Draft, results: Sequence[Result], summary: Json, cost: Json) -> None:
+def _finish(draft: Draft, results: Sequence[Result], summary: Json, cost: Json, traces: Json | None) -> None:
     """All files, made in a directory among the parts and moved out of it one by one; the summary comes last and makes the run finished."""
     from compare.report.page import write_report
 
@@ -325,6 +332,8 @@ def _finish(draft: Draft, results: Sequence[Result], summary: Json, cost: Json) 
         write_predictions(scratch / "predictions.parquet", results)
         write_json(scratch / "summary.json", summary)
         write_json(scratch / "cost.json", cost)
+        if traces is not None:
+            write_json(scratch / TRACES, traces)
         write_report(scratch, draft.dir.name)
         for path in sorted(scratch.iterdir()):
             if path.name != "summary.json":

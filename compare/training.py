@@ -18,7 +18,7 @@ FLOPs of a training pass: three times its forward pass, less the weight gradient
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -81,6 +81,17 @@ def epochs(lessons: Sequence[Lesson], steps: int, rng: np.random.Generator) -> l
 
 def train(base: HFEngine, adapted: Adapted, batches: Sequence[Sequence[Lesson]], lr: float, who: str) -> int:
     """Moves the trainable parameters, one step per batch, and returns the FLOPs. Raises IclError when the loss is not finite any more."""
+    work = Work()
+    for _ in losses(base, adapted, batches, lr, who, work):
+        pass
+    return training_flops(adapted, work)
+
+
+def losses(base: HFEngine, adapted: Adapted, batches: Sequence[Sequence[Lesson]], lr: float, who: str, work: Work) -> Iterator[float]:
+    """One step per batch. Gives each batch's loss before its step is taken, while the gradient stands in the parameters.
+
+    `work` gets what the passes compute. Raises IclError after a loss that is not finite, and for weights that end so.
+    """
     import torch
 
     engine = base.over(adapted.model)
@@ -88,9 +99,9 @@ def train(base: HFEngine, adapted: Adapted, batches: Sequence[Sequence[Lesson]],
     masters = [p if p.dtype == torch.float32 else p.detach().float() for p in parameters]
     optimiser = torch.optim.AdamW(masters, lr=lr, weight_decay=0.0)
     schedule = Schedule(lr, len(batches))
-    work = Work()
     for step, batch in enumerate(batches):
         loss = gradient(engine, batch, parameters, work)
+        yield loss
         if not math.isfinite(loss):
             raise IclError(f"{who} diverged in step {step + 1} of {len(batches)}: the loss is {loss}, with a learning rate of {lr:g}")
         for group in optimiser.param_groups:
@@ -98,7 +109,6 @@ def train(base: HFEngine, adapted: Adapted, batches: Sequence[Sequence[Lesson]],
         move(optimiser, parameters, masters)
     if not all(bool(torch.isfinite(p).all()) for p in parameters):
         raise IclError(f"{who} diverged in its last step: weights are not finite, with a learning rate of {lr:g}")
-    return training_flops(adapted, work)
 
 
 def move(optimiser: Any, parameters: Sequence[Tensor], masters: Sequence[Tensor]) -> None:
@@ -147,11 +157,11 @@ def loss_sum(engine: HFEngine, lessons: Sequence[Lesson], work: Work) -> Tensor:
     from icl.engine.gradients import span_sums
 
     sums = span_sums(engine, [request for lesson in lessons for request in lesson.requests], work)
-    losses = []
+    each = []
     for lesson, scores in zip(lessons, torch.split(sums, [len(lesson.requests) for lesson in lessons]), strict=True):
         right = torch.tensor([label == lesson.target for label in lesson.labels], device=scores.device)
-        losses.append(scores.logsumexp(0) - scores[right].logsumexp(0))
-    return torch.stack(losses).sum()
+        each.append(scores.logsumexp(0) - scores[right].logsumexp(0))
+    return torch.stack(each).sum()
 
 
 def passes(batch: Sequence[Lesson], budget: int) -> list[list[Lesson]]:

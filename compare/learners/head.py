@@ -11,8 +11,9 @@ reverse pass through an inner step costs about twice the step, so second-order m
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,7 +26,9 @@ from compare.memory import Chunks
 from compare.meta_method import Inner, Method
 from compare.outer import meta_step
 from compare.standardise import Standardiser
+from compare.stepwise import Step
 from compare.types import FloatArray, Footprint, LearningEpisode, Support
+from compare.unrolled import unrolled
 from tasks import IclError, Query
 
 if TYPE_CHECKING:
@@ -118,19 +121,39 @@ class HeadLearner:
         """The inner loop from what was meta-learnt; `rng` is not used. Raises IclError when it diverges or was never meta-trained."""
         import torch
 
-        if self.meta is None or self.standardiser is None:
-            raise IclError(f"{self.name} must be meta-trained before it adapts, but it has seen no other task")
-        x = torch.from_numpy(self.standardiser(self.tools.features.vectors(support.task, support.queries)))
-        start = {name: torch.from_numpy(value.copy()) for name, value in self.meta.items()}
-        if (outputs := len(self.meta["head.bias"])) != len(support.labels):
-            raise IclError(f"{self.name} was meta-trained for {outputs} labels, but episode {support.episode} has {len(support.labels)}")
-        adapted = self.method.adapt(self.inner, start, x, torch.from_numpy(support.targets))
+        start, x, y = self._begin(support)
+        adapted = self.method.adapt(self.inner, start, x, y)
         if not all(bool(torch.isfinite(value).all()) for value in adapted.values()):
             raise IclError(
                 f"the inner loop of {self.name} diverged in episode {support.episode} (inner_lr {self.settings.inner_lr:g}): a "
                 "parameter is not a finite number"
             )
         return HeadPredictor(self, support, adapted)
+
+    @property
+    def adapting_steps(self) -> int:
+        """See Stepwise."""
+        return self.settings.inner_steps
+
+    def steps(self, support: Support, rng: np.random.Generator) -> Iterator[Step]:
+        """See Stepwise; as many again beyond those that `adapt` takes."""
+        start, x, y = self._begin(support)
+        params = unrolled(self.method, self.inner, start, x, y, 2 * self.settings.inner_steps)
+        for number, (now, loss, size) in enumerate(params):
+            flops = replace(self, settings=replace(self.settings, inner_steps=number)).adapt_flops(now, len(x))
+            yield Step(number, flops, loss, size, partial(HeadPredictor, self, support, now))
+
+    def _begin(self, support: Support) -> tuple[Params, Tensor, Tensor]:
+        """What was meta-learnt, and the support as the network reads it."""
+        import torch
+
+        if self.meta is None or self.standardiser is None:
+            raise IclError(f"{self.name} must be meta-trained before it adapts, but it has seen no other task")
+        x = torch.from_numpy(self.standardiser(self.tools.features.vectors(support.task, support.queries)))
+        start = {name: torch.from_numpy(value.copy()) for name, value in self.meta.items()}
+        if (outputs := len(self.meta["head.bias"])) != len(support.labels):
+            raise IclError(f"{self.name} was meta-trained for {outputs} labels, but episode {support.episode} has {len(support.labels)}")
+        return start, x, torch.from_numpy(support.targets)
 
     def adapt_flops(self, params: Params | dict[str, FloatArray], rows: int) -> int:
         """Of the inner loop on so many rows."""

@@ -27,6 +27,8 @@ class Ledger:
     """What an earlier comparison computed, and this one found in the score store …"""
     spared: float = 0.0
     """… and the seconds that it took."""
+    probing: int = 0
+    """FLOPs of measurements beside the comparison, forward passes and training (compare/probes.py)."""
 
     def spare(self, seconds: float, work: Work) -> None:
         """Adds a call that was found."""

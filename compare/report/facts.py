@@ -164,8 +164,8 @@ def failures(summary: Json) -> list[tuple[str, str, str]]:
     return [(f"{row['learner']}, K = {row['k_shot']}", f["episode"], f["reason"]) for row in summary["rows"] for f in row["failures"]]
 
 
-def command_line(spec: Json) -> str:
-    """The command that makes this comparison again."""
+def command_line(spec: Json, *, probes: bool = True) -> str:
+    """The command that makes this comparison again, with or without what is measured beside it."""
     words = ["icl", "compare", spec["task"]]
     always = ("learners", "k_shot", "episodes", "queries", "model", "seed")
     for f in fields(ComparisonSpec):
@@ -173,7 +173,7 @@ def command_line(spec: Json) -> str:
         if f.name == "task" or (value == f.default and f.name not in always):
             continue
         words += [f"--{f.name.replace('_', '-')}", ",".join(map(str, value)) if isinstance(value, list) else str(value)]
-    return shlex.join(words)
+    return shlex.join([*words, *([] if probes else ["--no-probes"])])
 
 
 def provenance(resolved: Json, environment: Json, spec_sha256: str) -> Pairs:

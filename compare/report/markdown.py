@@ -35,9 +35,15 @@ def markdown(page: Page) -> str:
             "Queries of one task for which the learner costs less; after a stroke, with all of its meta-training.",
         ),
         *_section("In-context cost", page.prefix),
-        *_section("Gradient steps", page.steps, "On meta-validation episodes, with the best of the rates tried."),
+        *_section("Accuracy by gradient step", page.traced.steps_table, "Accuracy, and the steps after which it was read."),
+        *_section("Gradient steps in the search", page.steps, "On meta-validation episodes, with the best of the rates tried."),
         *_section("Right and wrong beside the prompt", page.overlap, " ".join(page.shared_errors)),
         *_section("Calibration", page.calibration),
+        *_section("Damaged demonstrations", page.traced.damage_table, f"In-context learning, K = {page.traced.damage_k}."),
+        *_section(
+            "Loss and gradient of adapting", page.traced.inner_table, "Medians over episodes; the largest with its episode and step."
+        ),
+        *(part for figure in page.traced.overlap for part in _section(_overlap(figure.title), figure.numbers)),
         *_section("Search", page.search),
         "\n".join(f"- {name}: {value}" for name, value in page.budget),
         "## Failures",
@@ -51,6 +57,10 @@ def markdown(page: Page) -> str:
 
 def _section(title: str, of: Table | None, words: str = "") -> list[str]:
     return [f"## {title}", words, table(of)] if of else []
+
+
+def _overlap(at: str) -> str:
+    return f"Overlap of classes, {at}" if at else "Overlap of classes"
 
 
 def _row(row: facts.Row) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from compare.report import agreement, breakeven, curves, facts, figures, looks, tuning
 from compare.report.answers import Answers, read_answers
+from compare.report.traced import Traced, traced
 from icl.report.embed import render
 from icl.report.facts import Pairs, seconds
 from icl.report.figures import Figure, Table, specs
@@ -44,6 +45,8 @@ class Page:
     against_cost: list[Figure]
     steps: Table | None
     """Accuracy by number of gradient steps, where a search tried several."""
+    traced: Traced
+    """What was measured beside the comparison."""
     break_even: Table | None
     """None without in-context learning, or with nothing else."""
     costs: list[Figure]
@@ -71,7 +74,9 @@ class Page:
     def figures(self) -> list[Figure]:
         """All charts of the page."""
         first = (self.accuracy, self.differences, self.against_k, self.against_cost, self.costs)
-        return [figure for group in (*first, self.agreement, self.reliability, self.against_window) for figure in group]
+        return [
+            figure for group in (*first, self.agreement, self.reliability, self.against_window, self.traced.figures) for figure in group
+        ]
 
 
 def write_report(directory: Path, name: str) -> Path:
@@ -99,6 +104,7 @@ def build_page(directory: Path, name: str) -> Page:
     for a in answers:
         of.setdefault(a.k_shot, []).append(a)
     largest = max(of)
+    measured = traced(directory, summary, cost, chance)
     return Page(
         run=name,
         task=run["task"],
@@ -118,6 +124,7 @@ def build_page(directory: Path, name: str) -> Page:
         against_k=curves.against_k(summary, chance),
         against_cost=curves.against_cost(summary, cost, chance, run["n_queries"]),
         steps=tuning.steps_table(summary),
+        traced=measured,
         break_even=_table(BREAK_EVEN_HEAD, curves.break_even_rows(summary, others, prompts)),
         costs=curves.cost_figures(summary, others, prompts),
         prefix=_table(PREFIX_HEAD, curves.prefix_rows(prompts)),
@@ -134,7 +141,7 @@ def build_page(directory: Path, name: str) -> Page:
         failures=facts.failures(summary),
         total_seconds=seconds(sum(cost["seconds"].values())),
         phases=tuple((phase, seconds(value)) for phase, value in cost["seconds"].items()),
-        command=facts.command_line(resolved["spec"]),
+        command=facts.command_line(resolved["spec"], probes=measured.measured),
         provenance=facts.provenance(resolved, environment, summary["spec_sha256"]),
     )
 

@@ -45,6 +45,13 @@ def command(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     batch_tokens: Annotated[int | None, typer.Option(help="Tokens of one forward pass. [default: by device]")] = None,
     meta_steps: Annotated[int, typer.Option(help="Outer steps of meta-training.")] = 300,
+    probes: Annotated[
+        bool,
+        typer.Option(
+            "--probes/--no-probes",
+            help="Also measure accuracy after every step of adapting, overlap of classes, and damaged demonstrations. Changes no result.",
+        ),
+    ] = True,
     data_dir: DataDir = None,
     out: Out = Path("runs"),
     fresh: Fresh = False,
@@ -79,7 +86,7 @@ def command(
         n_way=n_way,
     )
     with when_interrupted("nothing was finished yet"), Watcher() as watcher:
-        run = compare(spec, out=out, data_dir=data_dir, fresh=fresh, events=watcher)
+        run = compare(spec, out=out, data_dir=data_dir, fresh=fresh, probes=probes, events=watcher)
     if json:
         print_json(run.to_json())
     else:

@@ -78,6 +78,10 @@ def test_the_page_opens_whole(chromium: str, run: ComparisonRun, width: int, sch
         "agreement": 2,
         "reliability": 4,
         "window": 1,
+        "steps": 2,
+        "inner loop": 2,
+        "overlap": 2,
+        "damage": 1,
     }
     assert drawn == sum(charts.values())
     assert overflow <= 0
@@ -85,4 +89,16 @@ def test_the_page_opens_whole(chromium: str, run: ComparisonRun, width: int, sch
     assert "What you may conclude." in text
     assert "icl compare films" in text
     written = (run.dir / "report.md").read_text(encoding="utf-8")
-    assert all(f"## {title}" in written for title in ("Results", "Break-even", "Calibration", "Search", "Failures", "Made with"))
+    assert all(
+        f"## {title}" in written
+        for title in (
+            "Results",
+            "Break-even",
+            "Accuracy by gradient step",
+            "Calibration",
+            "Damaged demonstrations",
+            "Search",
+            "Failures",
+            "Made with",
+        )
+    )

@@ -73,6 +73,7 @@ def test_a_run_has_its_files_and_the_json_of_the_issue(spec: ComparisonSpec, tmp
         "predictions.parquet",
         "summary.json",
         "cost.json",
+        "traces.json",
         "report.html",
         "report.md",
     }
