@@ -130,7 +130,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Trains, tests, prints, writes."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--d", type=int, default=5, help="dimensions of the functions")
-    parser.add_argument("--steps", type=int, default=16_000)
+    parser.add_argument("--steps", type=int, default=6_000)
     parser.add_argument("--lr", type=float, default=Setting.lr)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("runs/linear-regression"), help="where training states are kept")
