@@ -16,9 +16,9 @@ FAINT = 0.4
 def against_adapting(points: Rows, guess: float, within: Limits) -> Spec:
     """Demonstrations and gradient steps on one axis of FLOPs; the dashed line is what guessing gets.
 
-    `points`: learner, kind, flops, mean, what ("5 steps", "K = 4"), place (order along the learner's line), past (beyond the trained
-    number of steps), last (the trained number), marked (that, or a point of the prompt), said (whether `what` is written beside it). 0 FLOPs
-    stand at the left end.
+    `points`: learner, kind, flops, mean, what ("5 steps", "K = 4"), place (order along the learner's line), past (beyond the trained number
+    of steps), last (the trained number), marked (that, or a point of the prompt), said (whether `what` is written beside it). 0 FLOPs stand
+    at the left end.
     """
     import altair as alt
 

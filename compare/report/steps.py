@@ -50,7 +50,7 @@ def figures(traces: Json, summary: Json, cost: Json, chance: float) -> list[Figu
 
 
 def by_step(traces: Json, chance: float) -> list[Figure]:
-    """Accuracy against the number of steps at the largest K, over all episodes that a learner was looked at in; many learners kind by kind."""
+    """Accuracy against steps at the largest K, over all episodes that a learner was looked at in; many learners kind by kind."""
     groups = largest_k(traces)
     panels: dict[str, Rows] = {}
     for of in groups:
