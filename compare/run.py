@@ -3,7 +3,7 @@
 card → task → episodes.jsonl → features (once) → per K and learner: search on meta-validation → adapt, predict → paired statistics → run
 
 Every meta-trained learner and every played episode is kept as it is finished (compare/journal.py), so a comparison that was interrupted or
-killed goes on. Features are computed anew: all in one call, so that they are the same to the last bit.
+killed goes on. Features are kept in the score store.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from compare.accounts import Accounts, total
 from compare.cost import Meter, PrefixCosts, splits
 from compare.features import FeatureStore
 from compare.journal import Journal, check_same_spec
-from compare.kept import KeptScores
+from compare.kept import KeptFeatures, KeptScores
 from compare.learners import LEARNERS, Tools
 from compare.learners.in_context import InContext
 from compare.learners.types import Ledger
@@ -174,10 +174,11 @@ def _load(prepared: Prepared, fresh: bool, batch_tokens: int | None) -> tuple[To
     assert spec.batch_tokens is not None
     engine = HFEngine(loaded.model, loaded.tokenizer, min(spec.batch_tokens, batch_tokens or spec.batch_tokens))
     encoder = Encoder(loaded.tokenizer)
-    store = FeatureStore(engine, encoder, prepared.builders, loaded.context_window)
     environment = _environment(prepared, engine)
-    ledger = Ledger()
-    kept = KeptScores(engine, ScoreStore(store_path()), _identity(prepared, engine, environment), ledger, fresh)
+    ledger, scores, identity = Ledger(), ScoreStore(store_path()), _identity(prepared, engine, environment)
+    features = KeptFeatures(scores, identity, ledger, fresh)
+    store = FeatureStore(engine, encoder, prepared.builders, loaded.context_window, features)
+    kept = KeptScores(engine, scores, identity, ledger, fresh)
     tools = Tools(
         store, engine, encoder, prepared.builders, loaded.context_window, spec.calibration, spec.meta_steps, ledger=ledger, kept=kept
     )
