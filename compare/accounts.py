@@ -9,6 +9,8 @@ from compare.cost import Meter
 from icl.cost import Clock, peak_memory_bytes
 
 Json = dict[str, Any]
+FLOPS = ("language_model_flops", "probing_flops")
+"""Operations, those of measurements apart (compare/probes.py)."""
 
 
 class Accounts:
@@ -24,16 +26,17 @@ class Accounts:
         self._told = now
         return {
             "seconds": {name: value - before["seconds"].get(name, 0.0) for name, value in now["seconds"].items()},
-            "language_model_flops": now["language_model_flops"] - before["language_model_flops"],
+            **{name: now[name] - before[name] for name in FLOPS},
             "reused": {name: now["reused"][name] - before["reused"][name] for name in now["reused"]},
             "peak_memory_bytes": now["peak_memory_bytes"],
         }
 
     def _so_far(self) -> Json:
-        reused = self.meter.reused()
+        reused, probing = self.meter.reused(), self.meter.ledger.probing
         return {
             "seconds": dict(self.clock.seconds),
-            "language_model_flops": self.meter.so_far() - reused,
+            "language_model_flops": self.meter.so_far() - reused - probing,
+            "probing_flops": probing,
             "reused": {"seconds": self.meter.ledger.spared, "flops": reused},
             "peak_memory_bytes": peak_memory_bytes(self.device),
         }
@@ -44,7 +47,7 @@ def total(costs: Sequence[Json]) -> Json:
     phases = dict.fromkeys(name for cost in costs for name in cost["seconds"])
     return {
         "seconds": {name: round(sum(cost["seconds"].get(name, 0.0) for cost in costs), 4) for name in phases},
-        "language_model_flops": sum(cost["language_model_flops"] for cost in costs),
+        **{name: sum(cost.get(name, 0) for cost in costs) for name in FLOPS},
         "reused": {
             "seconds": round(sum(cost["reused"]["seconds"] for cost in costs), 4),
             "flops": sum(cost["reused"]["flops"] for cost in costs),

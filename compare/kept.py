@@ -1,18 +1,19 @@
-"""Answers of the model as it is, kept in the score store from one comparison to the next, with what computing them took.
+"""Answers and features of the model as it is, kept in the score store from one comparison to the next, with what computing them took.
 
-The unit is a call: all prompts of an episode at once. Its key is the sha256 of what decides its scores to the last bit (model, dtype,
-device class, path, versions, --batch-tokens; every request), its value the seconds and the work of the computing, then the scores. A
+The unit of answers is a call: all prompts of an episode at once. Its key is the sha256 of what decides its scores to the last bit (model,
+dtype, device class, path, versions, --batch-tokens; every request), its value the seconds and the work of the computing, then the scores. A
 comparison states the cost of computed work: so a call that is found is charged what it cost when it was computed, in FLOPs and in seconds,
-and the ledger says apart how much of that was spared now. Models with adapted weights never come here.
+and the ledger says apart how much of that was spared now. The unit of features is a text, so that comparisons which share rows share
+their passes; a comparison that was killed finds its own. Models with adapted weights never come here.
 """
 
 from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,7 @@ from icl.engine.types import Progress, ScoreRequest, Work
 
 if TYPE_CHECKING:
     from icl.engine.hf import HFEngine
+    from icl.models import ModelSource
 
 HEAD = 1 + len(fields(Work))
 """Numbers in front of the scores: seconds, then the fields of Work."""
@@ -62,3 +64,41 @@ class KeptScores:
         for request in requests:
             digest.update(np.asarray([len(request), request.scored_from, *request.token_ids], dtype="<i4").tobytes())
         return digest.digest()
+
+
+@dataclass(frozen=True)
+class KeptFeatures:
+    """Hidden states of whole texts (compare/features.py): seconds in float64, then the vector in float32."""
+
+    store: ScoreStore
+    identity: Identity
+    ledger: Ledger
+    fresh: bool = False
+    """Whether everything is computed again; what is computed then takes the place of what was there."""
+
+    def get(self, sequences: Sequence[Sequence[int]]) -> dict[tuple[int, ...], tuple[float, NDArray[np.float32]]]:
+        """Token ids → seconds that the text took, and its vector; of those that are there."""
+        if self.fresh:
+            return {}
+        keys = {self._key(sequence): tuple(sequence) for sequence in sequences}
+        values = self.store.get(list(keys))
+        return {keys[key]: (float(np.frombuffer(v, "<f8", 1)[0]), np.frombuffer(v, "<f4", offset=8)) for key, v in values.items()}
+
+    def put(self, computed: Iterable[tuple[Sequence[int], float, NDArray[np.float32]]]) -> None:
+        """Keeps token ids, seconds and vector of each; all of them or none."""
+        items = [(self._key(ids), np.float64(seconds).tobytes() + row.astype("<f4").tobytes()) for ids, seconds, row in computed]
+        self.store.put(items, replace=self.fresh)
+
+    def _key(self, sequence: Sequence[int]) -> bytes:
+        digest = hashlib.sha256(self.identity.digest())
+        digest.update(b"feature\x1flast\x1f")
+        digest.update(np.asarray(sequence, dtype="<i4").tobytes())
+        return digest.digest()
+
+
+def identity_of(source: ModelSource, engine: HFEngine, dtype: str, environment: Mapping[str, Any]) -> Identity:
+    """As `icl evaluate` keeps scores apart. `environment`: see icl/environment.py."""
+    packages = environment["packages"]
+    device = environment["device_name"] if environment["device"].startswith("cuda") else "cpu"
+    versions = f"engine {engine.VERSION}, torch {packages['torch']}, transformers {packages['transformers']}"
+    return Identity(source.fingerprint, dtype, device, f"hf {engine.path}", versions)

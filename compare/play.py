@@ -66,8 +66,7 @@ def play(
     clock: Callable[[], float] = time.perf_counter,
 ) -> Played:
     """`forward_flops` tells the operations of the language model so far, `clock` the seconds; differences are charged to the learner."""
-    support = episode.support
-    rng = keyed_rng(seed, "adapt", learner.name, support.task, len(support.examples), episode.id)
+    support, rng = episode.support, stream(learner, episode, seed)
     times, counts = [clock()], [forward_flops()]
     predictor: Predictor | None = None
     scores: FloatArray | None = None
@@ -107,6 +106,11 @@ def play(
         adapt_flops=counts[1] - counts[0] + (footprint.flops if footprint else 0),
         predict_flops=counts[2] - counts[1] + (predictor.query_flops(queries) if predictor is not None and not reason else 0),
     )
+
+
+def stream(learner: Learner, episode: LearningEpisode, seed: int) -> np.random.Generator:
+    """What a learner draws from while it adapts to an episode."""
+    return keyed_rng(seed, "adapt", learner.name, episode.support.task, len(episode.support.examples), episode.id)
 
 
 def _no_memory(error: Exception) -> bool:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from itertools import product
 
@@ -100,6 +100,18 @@ class Layout:
     def write(self, form: Format, words: Mapping[str, str] | None = None) -> Template:
         """The template of that source, by the name of the original."""
         return parse_template(self.source(form, words), self.template.name)
+
+    def before_own(self, form: Format, rename: Callable[[str], str] = str) -> Template:
+        """A template whose query side is its own, while what stands before it is written in another format: demonstrations, their fields
+        under other names if `rename` says so, and what stands between them and before the query."""
+        prefix, query, _ = self._parts(self.own)
+        lines = [replace(line, name=rename(line.name)) for line in self.lines]
+        shown = form.joiner.join(_line(line, form) for line in lines) + self._answer_prefix(form) + "{{ answer }}"
+        blocks = {"query": query, "demonstration": shown, "separator": form.delimiter}
+        if self.instruction is not None:
+            blocks = {"instruction": self.instruction, **blocks}
+        body = "\n".join(f"{{% block {name} %}}{text}{{% endblock %}}" for name, text in blocks.items())
+        return parse_template(f"---\n{self._front(prefix, None)}---\n{body}\n", self.template.name)
 
     def count(self) -> int:
         """Formats that write different templates."""

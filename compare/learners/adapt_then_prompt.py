@@ -8,8 +8,9 @@ way of training. Costs are those of `lora` and of in-context learning together.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 
@@ -19,9 +20,11 @@ from compare.learners.in_context import shuffled
 from compare.learners.prompted import PromptPredictor
 from compare.learners.types import Tools
 from compare.learners.weights import WeightLearner, base_engine
+from compare.stepwise import Step
 from compare.training import Schedule
 from compare.types import LearningEpisode, Support
 from icl.calibration import Calibrator, get_calibrator
+from tasks import Example
 
 Settings = lora.Settings
 
@@ -50,13 +53,33 @@ class AdaptThenPrompt:
 
     def adapt(self, support: Support, rng: np.random.Generator) -> PromptPredictor:
         """Trains, then fixes the order of the demonstrations. Raises IclError when training diverges."""
-        alone = WeightLearner(self.tools, self.name, self.method, self.schedule).adapt(support, rng)
-        asking = replace(alone.asking, demonstrations=shuffled(support, rng))
-        return replace(alone, asking=asking, calibrator=self.calibrator, seed=int(rng.integers(2**31)))
+        alone = self._alone.adapt(support, rng)
+        return self._showing(alone, shuffled(support, rng), int(rng.integers(2**31)))
+
+    @property
+    def adapting_steps(self) -> int:
+        """See Stepwise."""
+        return self.schedule.steps
+
+    def steps(self, support: Support, rng: np.random.Generator) -> Iterator[Step]:
+        """See Stepwise; the demonstrations are shown from the beginning."""
+        steps, shown, seed = self._alone.steps(support, rng), shuffled(support, rng), int(rng.integers(2**31))
+
+        def showing(step: Step) -> Step:
+            return replace(step, predictor=lambda: self._showing(cast(PromptPredictor, step.predictor()), shown, seed))
+
+        return map(showing, steps)
+
+    @property
+    def _alone(self) -> WeightLearner:
+        return WeightLearner(self.tools, self.name, self.method, self.schedule)
+
+    def _showing(self, alone: PromptPredictor, shown: tuple[Example, ...], seed: int) -> PromptPredictor:
+        return replace(alone, asking=replace(alone.asking, demonstrations=shown), calibrator=self.calibrator, seed=seed)
 
 
 def build(tools: Tools, settings: Settings) -> AdaptThenPrompt:
     """Raises IclError for a model without LoRA's projections, or for an unknown calibration."""
-    method = lora.LoraFactors(settings.rank)
+    method = lora.LoraFactors(settings.rank, settings.modules)
     method.check(base_engine(tools).model, "adapt-then-prompt")
     return AdaptThenPrompt(tools, method, Schedule(settings.lr, settings.steps), get_calibrator(tools.calibration))

@@ -11,27 +11,33 @@ reverse pass through an inner step costs about twice the step, so second-order m
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from compare import standardise
 from compare.backbones import BACKBONES
+from compare.diverged import check_finite
+from compare.learners.outer_loop import by_adapting, outer_loop
 from compare.learners.tensors import META_BATCH, arbitrary_labels, meta_batches, task_tensors
 from compare.learners.types import Tools
 from compare.memory import Chunks
 from compare.meta_method import Inner, Method
 from compare.outer import meta_step
 from compare.standardise import Standardiser
+from compare.stepwise import Step
 from compare.types import FloatArray, Footprint, LearningEpisode, Support
+from compare.unrolled import unrolled
 from tasks import IclError, Query
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from compare.meta_gradient import Params, TaskBatch
+    from compare.outer import OuterState
 
 INNER_STEPS = 5
 MINIBATCH = 10
@@ -80,7 +86,10 @@ class HeadLearner:
         return Inner(BACKBONES[s.backbone], s.inner_lr, s.inner_steps, batch=MINIBATCH)
 
     def meta_train(self, episodes: Sequence[LearningEpisode], rng: np.random.Generator) -> HeadLearner:
-        """Outer steps over META_BATCH of the episodes each. Raises IclError when there are none."""
+        """Outer steps over META_BATCH of the episodes each. Raises IclError when there are none, Diverged for what is not finite.
+
+        A learner that has been meta-trained before keeps its scale of features.
+        """
         import torch
 
         if not episodes:
@@ -88,7 +97,7 @@ class HeadLearner:
                 f"{self.name} needs meta-train episodes of other tasks, but there are none; name tasks under 'related' in the card, "
                 "or use a smaller K"
             )
-        standardiser = standardise.from_meta_train(standardise.meta_rows(self.tools.features, episodes))
+        standardiser = self.standardiser or standardise.from_meta_train(standardise.meta_rows(self.tools.features, episodes))
         data = task_tensors(self.tools.features, standardiser, episodes)
         labels = len(episodes[0].support.labels)
         network = self.inner.backbone.initial(data.support_x.shape[-1], labels, rng, torch.float64)
@@ -100,10 +109,17 @@ class HeadLearner:
             return chunks(lambda size: self.method.direction(replace(self.inner, chunk_size=size), meta, tasks))
 
         step = meta_step(direction, optimiser)
-        for tasks in meta_batches(data, self.tools.meta_steps, arbitrary_labels(episodes), rng):
-            state = step(state, self.method.arrange(self.inner, tasks, rng))
+        drawn = meta_batches(data, arbitrary_labels(episodes), rng)
+
+        def one_step(state: OuterState) -> OuterState:
+            return step(state, self.method.arrange(self.inner, next(drawn), rng))
+
+        accuracies = by_adapting(self.tools.features, standardiser, partial(self.method.adapt, self.inner), self.inner.backbone)
+        state = outer_loop(self.tools.course, state, self.tools.meta_steps, rng, chunks, one_step, accuracies)
+        flops = self._meta_flops(network, data)
+        check_finite(state.params, f"{self.name} diverged in meta-training (inner_lr {self.settings.inner_lr:g})", flops)
         kept = {name: value.detach().numpy() for name, value in state.params.items()}
-        return replace(self, standardiser=standardiser, meta=kept, meta_flops=self._meta_flops(network, data))
+        return replace(self, standardiser=standardiser, meta=kept, meta_flops=flops)
 
     def learnt(self) -> dict[str, Tensor]:
         """See Learns."""
@@ -118,19 +134,39 @@ class HeadLearner:
         """The inner loop from what was meta-learnt; `rng` is not used. Raises IclError when it diverges or was never meta-trained."""
         import torch
 
-        if self.meta is None or self.standardiser is None:
-            raise IclError(f"{self.name} must be meta-trained before it adapts, but it has seen no other task")
-        x = torch.from_numpy(self.standardiser(self.tools.features.vectors(support.task, support.queries)))
-        start = {name: torch.from_numpy(value.copy()) for name, value in self.meta.items()}
-        if (outputs := len(self.meta["head.bias"])) != len(support.labels):
-            raise IclError(f"{self.name} was meta-trained for {outputs} labels, but episode {support.episode} has {len(support.labels)}")
-        adapted = self.method.adapt(self.inner, start, x, torch.from_numpy(support.targets))
+        start, x, y = self._begin(support)
+        adapted = self.method.adapt(self.inner, start, x, y)
         if not all(bool(torch.isfinite(value).all()) for value in adapted.values()):
             raise IclError(
                 f"the inner loop of {self.name} diverged in episode {support.episode} (inner_lr {self.settings.inner_lr:g}): a "
                 "parameter is not a finite number"
             )
         return HeadPredictor(self, support, adapted)
+
+    @property
+    def adapting_steps(self) -> int:
+        """See Stepwise."""
+        return self.settings.inner_steps
+
+    def steps(self, support: Support, rng: np.random.Generator) -> Iterator[Step]:
+        """See Stepwise; as many again beyond those that `adapt` takes."""
+        start, x, y = self._begin(support)
+        params = unrolled(self.method, self.inner, start, x, y, 2 * self.settings.inner_steps)
+        for number, (now, loss, size) in enumerate(params):
+            flops = replace(self, settings=replace(self.settings, inner_steps=number)).adapt_flops(now, len(x))
+            yield Step(number, flops, loss, size, partial(HeadPredictor, self, support, now))
+
+    def _begin(self, support: Support) -> tuple[Params, Tensor, Tensor]:
+        """What was meta-learnt, and the support as the network reads it."""
+        import torch
+
+        if self.meta is None or self.standardiser is None:
+            raise IclError(f"{self.name} must be meta-trained before it adapts, but it has seen no other task")
+        x = torch.from_numpy(self.standardiser(self.tools.features.vectors(support.task, support.queries)))
+        start = {name: torch.from_numpy(value.copy()) for name, value in self.meta.items()}
+        if (outputs := len(self.meta["head.bias"])) != len(support.labels):
+            raise IclError(f"{self.name} was meta-trained for {outputs} labels, but episode {support.episode} has {len(support.labels)}")
+        return start, x, torch.from_numpy(support.targets)
 
     def adapt_flops(self, params: Params | dict[str, FloatArray], rows: int) -> int:
         """Of the inner loop on so many rows."""

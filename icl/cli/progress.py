@@ -11,7 +11,13 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
 from icl.processes import launched_rank
 
-PHASES = {"data": "reading the task", "model": "finding the model", "load": "loading the model", "report": "writing the report"}
+PHASES = {
+    "data": "reading the task",
+    "model": "finding the model",
+    "load": "loading the model",
+    "probes": "measuring what the report shows beside",
+    "report": "writing the report",
+}
 
 
 class Watcher:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,11 @@ from arena import Planes, plain_episode, review_task
 
 from compare import standardise
 from compare.features import FeatureStore
+from compare.kept import KeptFeatures
+from compare.learners.types import Ledger
 from icl.encode import Encoder
 from icl.engine.hf import HFEngine
+from icl.engine.store import Identity, ScoreStore
 from icl.models import load_model, resolve_model
 from prompts import PromptBuilder, load_template
 from tasks import IclError, Query
@@ -46,11 +50,32 @@ def test_each_text_is_computed_once_and_charged_to_whoever_reads_it(store: Featu
     store.vectors("films", QUERIES)
     computed = store.engine.work.tokens_unique
     texts = [store.text("films", query) for query in QUERIES]
-    assert computed < store.tokens == store.work(texts).tokens_unique, "what the two texts share is computed once, and charged to both"
+    charged = store.work(texts).tokens_unique
+    assert computed < charged, "what the two texts share is computed once, and charged to both"
     store.vectors("films", QUERIES[::-1])
     assert store.engine.work.tokens_unique == computed
-    assert store.work(texts[:1]).tokens_unique + store.work(texts[1:2]).tokens_unique == store.tokens
-    assert store.seconds_of(texts) == pytest.approx(store.seconds)
+    assert store.work(texts[:1]).tokens_unique + store.work(texts[1:2]).tokens_unique == charged
+    assert store.seconds_of(texts[:1]) + store.seconds_of(texts[1:2]) == pytest.approx(store.seconds_of(texts))
+    assert store.seconds_of(texts) > 0
+
+
+def test_what_the_score_store_holds_is_found_to_the_bit_and_charged_as_it_was_computed(store: FeatureStore, tmp_path: Path) -> None:
+    ledger, identity = Ledger(), Identity("model", "float32", "cpu", "hf tree", "1")
+    texts = [store.text("films", query) for query in QUERIES]
+    store.kept = KeptFeatures(ScoreStore(tmp_path / "scores.sqlite"), identity, ledger)
+    rows, computed = store.vectors("films", QUERIES), store.engine.work.tokens_unique
+    assert ledger.spared == 0
+
+    again = FeatureStore(store.engine, store.encoder, store.builders, store.window, store.kept)
+    np.testing.assert_array_equal(again.vectors("films", QUERIES), rows)
+    assert store.engine.work.tokens_unique == computed
+    assert again.seconds_of(texts) == store.seconds_of(texts) == pytest.approx(ledger.spared)
+    assert ledger.reused == store.work(texts)
+
+    for other in (replace(store.kept, fresh=True), replace(store.kept, identity=replace(identity, dtype="bfloat16"))):
+        FeatureStore(store.engine, store.encoder, store.builders, store.window, other).vectors("films", QUERIES)
+        computed, before = store.engine.work.tokens_unique, computed
+        assert computed > before
 
 
 def test_a_query_longer_than_the_window_is_refused(store: FeatureStore) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from prompts import PromptBuilder, library_names, load_template, parse_template
+from prompts.damage import DAMAGES
 from prompts.format_space import Format, layout_of
 from tasks import IclError
 from tasks.load import load_task
@@ -121,3 +122,15 @@ def test_what_is_odd_about_a_template_stays_in_its_own_format(own_task: Path) ->
         before = PromptBuilder(template, task)
         candidates = before.verbalizer.candidates(query)
         assert builder.prompts(items[:1], query, candidates) == before.prompts(items[:1], query, candidates)
+
+
+@pytest.mark.parametrize("name", library_names())
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_every_shipped_template_can_be_damaged_before_a_whole_query(name: str, damage: str) -> None:
+    template, task = load_template(name), task_for(name)
+    damaged = DAMAGES[damage](template, 0)
+    for text, other in zip(written(PromptBuilder(template, task), task), written(PromptBuilder(damaged, task), task), strict=True):
+        query = text.rsplit(PromptBuilder(template, task).renderer.separator, 1)[1]
+        assert other != text
+        assert other.endswith(query)
+        assert len(other) <= len(text)
