@@ -17,6 +17,7 @@ from compare.cost import Meter
 from compare.damage import Damage, damages
 from compare.journal import Memory, Record
 from compare.learners import LEARNERS, Tools
+from compare.learners.matching_net_fce import FullContextLearner
 from compare.learners.metric import MetricLearner
 from compare.memory import OutOfMemory
 from compare.overlap import overlap
@@ -36,6 +37,8 @@ MODEL_EPISODES = 3
 DAMAGE_EPISODES = 3
 """First episodes whose demonstrations are damaged, at the largest K."""
 FILE = "traces.json"
+METRIC = (MetricLearner, FullContextLearner)
+"""Learners that compare features."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +126,7 @@ class Probes:
 
     def _overlaps(self, results: Sequence[Result]) -> list[Group]:
         """Once per K: the metric learners of a K share their features."""
-        first = {r.k_shot: r for r in reversed(results) if isinstance(r.chosen.learner, MetricLearner)}
+        first = {r.k_shot: r for r in reversed(results) if isinstance(r.chosen.learner, METRIC)}
 
         def probe(result: Result, played: Played) -> Probe:
             return Probe(f"overlap/{result.k_shot}/{played.episode.id}", lambda: self._overlap(result, played))
@@ -132,7 +135,7 @@ class Probes:
 
     def _overlap(self, result: Result, played: Played) -> Json:
         learner, episode, vectors = result.chosen.learner, played.episode, self.tools.features.vectors
-        assert isinstance(learner, MetricLearner)
+        assert isinstance(learner, METRIC)
         support = vectors(episode.support.task, episode.support.queries)
         scale = learner.standardiser or standardise.from_support(support)
         queries = scale(vectors(episode.support.task, episode.queries))
