@@ -7,8 +7,7 @@ few. `traces.json` holds them; `--no-probes` leaves them out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -90,22 +89,11 @@ class Probes:
             if probe.key in known:
                 found[probe.key] = dict(known[probe.key].facts)
                 continue
-            with self.clock.phase("probing"), self._apart():
+            with self.clock.phase("probing"), self.meter.apart():
                 found[probe.key] = probe.measure()
             self.memory.put(probe.key, Record(found[probe.key]))
             self.events.section_done()
         return found
-
-    @contextmanager
-    def _apart(self) -> Iterator[None]:
-        """What is computed inside is charged to no learner, and what the score store spares is not told as spared."""
-        ledger = self.meter.ledger
-        spared, reused, before = ledger.spared, ledger.reused, self.meter.so_far()
-        try:
-            yield
-        finally:
-            ledger.spared, ledger.reused = spared, reused
-            ledger.probing += self.meter.so_far() - before
 
     def _steps(self, result: Result, learner: Stepwise) -> Group:
         cheap = LEARNERS[result.learner].uses_features
