@@ -82,8 +82,10 @@ class Course:
     def timed(self) -> Iterator[None]:
         """What happens in here is meta-training, but for measuring and keeping."""
         self._since, self._aside, self._kept = time.perf_counter(), 0.0, time.monotonic()
-        yield
-        self.seconds = self._so_far()
+        try:
+            yield
+        finally:  # one that diverges took its time, too
+            self.seconds = self._so_far()
 
     def resumed(self, start: OuterState, rng: Generator, facts: dict[str, Any]) -> OuterState:
         """Where the training goes on: at `start`, or where a killed process kept it. Sets `rng` and `facts` to what they were there."""

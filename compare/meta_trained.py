@@ -31,6 +31,8 @@ def find_version(spec: ComparisonSpec) -> Version | None:
     version = read_version(path)
     if version.learner not in spec.learners:
         raise IclError(f"--meta-trained is a version of {version.learner}, which is not among the learners; add it to --learners")
+    if spec.adapts != "head":
+        raise IclError(f"--meta-trained is a version of a head on frozen features, but --adapts is {spec.adapts}; leave one of them out")
     if spec.n_way is not None:
         raise IclError("--meta-trained knows a fixed set of labels, but --n-way draws classes for every episode; leave one of them out")
     return version

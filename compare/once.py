@@ -1,4 +1,7 @@
-"""Meta-training and playing, each done once: what the memory holds is taken from there, with the seconds and operations that it took."""
+"""Meta-training and playing, each done once: what the memory holds is taken from there, with the seconds and operations that it took.
+
+A meta-training that diverges is kept, too: its learner fails every episode.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from compare.course import Course, Point
+from compare.diverged import Diverged, DivergedLearner
 from compare.journal import Memory, Record
 from compare.play import Played
 from compare.types import Footprint, Learner, LearningEpisode, Learns
@@ -31,14 +35,27 @@ def trained_once(memory: Memory, key: str, untrained: Learner, train: Callable[[
     if isinstance(untrained, Learns) and (known := memory.get(key)) is not None:
         facts = known.facts
         points = tuple(Point.from_json(point) for point in facts["points"])
-        return Trained(untrained.with_learnt(known.tensors, facts["meta_flops"]), facts["seconds"], points)
-    with course.timed():
-        learner = train()
-    points = tuple(course.points)
+        return Trained(_as_it_was(untrained, known), facts["seconds"], points)
+    try:
+        with course.timed():
+            learner = train()
+    except Diverged as error:
+        learner = DivergedLearner(untrained.name, str(error), untrained.transductive, error.flops)
+        memory.put(key, Record({**_facts(error.flops, course), "diverged": str(error)}))
+        return Trained(learner, course.seconds, tuple(course.points))
     if isinstance(learner, Learns):
-        facts = {"meta_flops": learner.meta_flops, "seconds": course.seconds, "points": [vars(point) for point in points]}
-        memory.put(key, Record(facts, learner.learnt()))
-    return Trained(learner, course.seconds, points)
+        memory.put(key, Record(_facts(learner.meta_flops, course), learner.learnt()))
+    return Trained(learner, course.seconds, tuple(course.points))
+
+
+def _as_it_was(untrained: Learns, known: Record) -> Learner:
+    if reason := known.facts.get("diverged"):
+        return DivergedLearner(untrained.name, reason, untrained.transductive, known.facts["meta_flops"])
+    return untrained.with_learnt(known.tensors, known.facts["meta_flops"])
+
+
+def _facts(flops: int, course: Course) -> dict[str, Any]:
+    return {"meta_flops": flops, "seconds": course.seconds, "points": [vars(point) for point in course.points]}
 
 
 def played_once(memory: Memory, key: str, episode: LearningEpisode, play: Callable[[], Played]) -> Played:

@@ -13,7 +13,9 @@ from compare import elsewhere as other_tasks
 from compare import meta_tasks
 from compare.class_pools import ClassPools
 from compare.elsewhere import Elsewhere
-from compare.learners import get_family
+from compare.everyone import LeftOut, able
+from compare.learners import EVERYONE, Family, get_families
+from compare.learners.given import filled_in, with_settings
 from compare.learning import learning_episode
 from compare.meta_tasks import MetaTasks, Pools
 from compare.meta_trained import check_fits, find_version
@@ -52,6 +54,10 @@ class Prepared:
     """As written to `episodes.jsonl`: the support of the largest K."""
     queries: tuple[tuple[Example, ...], ...]
     """Of each episode."""
+    families: Mapping[str, Family]
+    """Name → learner, in the order in which they are shown."""
+    left_out: tuple[LeftOut, ...]
+    """Those of `all` that cannot run here."""
     elsewhere: tuple[Elsewhere, ...]
     """Other tasks that are played on, and their episodes."""
     version: Version | None = None
@@ -84,7 +90,11 @@ def check_calibration(name: str) -> None:
 
 def prepare(spec: ComparisonSpec, data_dir: Path | None) -> Prepared:
     """Raises IclError for unknown names, a task without labels, too few examples, learners without the other tasks that they need."""
-    families = {name: get_family(name) for name in spec.learners}
+    families = get_families(spec.learners, spec.adapts)
+    if stray := [name for name in spec.settings if name not in families]:
+        raise IclError(f"settings are given for {stray[0]}, which is not compared; add it to --learners, or leave its settings out")
+    families = {name: with_settings(name, family, spec.settings) for name, family in families.items()}
+    spec = replace(spec, settings=filled_in(spec.settings))
     check_calibration(spec.calibration)
     device = resolve_device(spec.device)
     dtype = resolve_dtype(spec.dtype, device)
@@ -109,6 +119,9 @@ def prepare(spec: ComparisonSpec, data_dir: Path | None) -> Prepared:
         related = meta_tasks.load_related(other_tasks.without(task, elsewhere), lambda name: load_task(name, data_dir))
         other_tasks.check_apart(elsewhere, related)
     related = replace(related, notes=(*related.notes, *other_tasks.notes(elsewhere, task)))
+    source, left_out = resolve_model(spec.model), tuple[LeftOut, ...]()
+    if spec.learners == (EVERYONE,):
+        families, left_out = able(families, spec, task, None if classes else related, source)
     for name, family in families.items():
         if family.needs_meta_train and not classes and not (version and version.learner == name):
             meta_tasks.require_related(task, related, name)
@@ -118,7 +131,6 @@ def prepare(spec: ComparisonSpec, data_dir: Path | None) -> Prepared:
         task, n=spec.episodes, k_shot=spec.k_shot, n_query=spec.queries, split_query=split, n_way=spec.n_way, seed=spec.seed
     )
     queries = tuple(tuple(resolve(episode, task)[1]) for episode in episodes)
-    source = resolve_model(spec.model)
     if version:
         check_fits(version, [task, *(test.whole for test in elsewhere)], source, template, dtype)
     resolved = ResolvedComparison(
@@ -132,15 +144,16 @@ def prepare(spec: ComparisonSpec, data_dir: Path | None) -> Prepared:
         meta_test_sha256=tuple(episodes_sha256(test.episodes) for test in elsewhere),
         meta_trained_sha256=version.sha256 if version else "",
         protocol=PROTOCOL,
+        everyone=tuple(families) if spec.learners == (EVERYONE,) else (),
     )
-    return Prepared(resolved, task, related, classes, builders, source, tuple(episodes), queries, elsewhere, version)
+    return Prepared(resolved, task, related, classes, builders, source, tuple(episodes), queries, families, left_out, elsewhere, version)
 
 
-def check_kind(task: Task) -> None:
+def check_kind(task: Task, who: str = "icl compare needs") -> None:
     """Raises IclError for a task without labels: K is counted per label."""
     if task.kind != "classification" or len(task.labels) < 2:
         raise IclError(
-            f"icl compare needs a classification task with two labels or more, but '{task.name}' is of kind {task.kind} with "
+            f"{who} a classification task with two labels or more, but '{task.name}' is of kind {task.kind} with "
             f"{len(task.labels)} labels; 'icl evaluate {task.name}' measures it in the context"
         )
 

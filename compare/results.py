@@ -45,12 +45,23 @@ class Result:
         return round(sum(kept) / len(kept)) if kept else 0
 
 
-def summary_json(results: Sequence[Result], elsewhere: Sequence[Result], spec_sha256: str, episodes_sha256: str, budget: Json) -> Json:
-    """`summary.json`: the spec's hash and the results; nothing that was timed. `elsewhere`: on other tasks."""
+def summary_json(
+    results: Sequence[Result],
+    elsewhere: Sequence[Result],
+    spec_sha256: str,
+    episodes_sha256: str,
+    budget: Json,
+    given: Sequence[str] = (),
+) -> Json:
+    """`summary.json`: the spec's hash and the results; nothing that was timed.
+
+    `elsewhere`: on other tasks; `given`: learners whose settings came from the user.
+    """
     against = contrasts([*results, *elsewhere])
     own = {
         (r.learner, r.k_shot): {
             "settings": r.chosen.settings,
+            **({"settings_given": True} if r.learner in given else {}),
             "searched": [asdict(tried) for tried in r.chosen.tried],
             "search_episodes": r.chosen.episodes,
             "course": [_point(point) for point in r.chosen.points],
@@ -83,6 +94,7 @@ def _row(r: Result, against: Mapping[tuple[str, str, int], Contrast]) -> Json:
         "learner": r.learner,
         "task": r.task,
         "k_shot": r.k_shot,
+        "episodes": len(r.played),
         "accuracy": {**accuracy.to_json(), "per_episode": list(accuracy.per_episode), "worst": min(accuracy.per_episode)},
         "difference_to_in_context": contrast.to_json() if contrast else None,
         "trainable_parameters": r.trainable_parameters,
@@ -131,6 +143,7 @@ def public_rows(summary: Json, cost: Json) -> list[Json]:
                 "learner": row["learner"],
                 "task": row["task"],
                 "k_shot": row["k_shot"],
+                "episodes": row["episodes"],
                 "accuracy": {key: row["accuracy"][key] for key in ("mean", "ci95")},
                 "difference_to_in_context": {key: difference[key] for key in ("mean", "ci95", "p_adjusted")} if difference else None,
                 "seconds": spent["seconds"],

@@ -8,6 +8,7 @@ meta-training stands (compare/midway.py), so a comparison that was interrupted o
 
 from __future__ import annotations
 
+import math
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -26,6 +27,7 @@ from compare.learners import LEARNERS, Tools
 from compare.learners.in_context import InContext
 from compare.learners.types import Ledger
 from compare.learners.weights import base_engine
+from compare.lm.bought import bought
 from compare.meta_tasks import MetaEpisodes
 from compare.once import played_once
 from compare.play import Played, play
@@ -33,6 +35,7 @@ from compare.prepare import Prepared, prepare
 from compare.probes import FILE as TRACES
 from compare.probes import Probes
 from compare.results import Json, Result, cost_json, public_rows, summary_json, write_predictions
+from compare.settingsfile import write_settings
 from compare.types import ComparisonSpec, Learner, LearningEpisode, spec_sha256
 from icl.cost import Clock
 from icl.device import keep_freed_memory
@@ -47,6 +50,9 @@ from icl.runs.files import damaged, read_json, writing
 from icl.runs.store import free_directory
 from tasks import Task, keyed_rng
 from tasks.episodes import write_episodes
+
+LEAST_EPISODES = 2
+"""Played under any budget: one has no interval."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +102,7 @@ def compare(
     events.phase("data")
     with clock.phase("prepare"):
         prepared = prepare(spec, Path(data_dir) if data_dir else None)
-    for note in prepared.related.notes:
+    for note in (*prepared.related.notes, *map(str, prepared.left_out)):
         events.note(note)
     first = Path(out) / f"compare-{prepared.task.name}-{prepared.resolved.hash()[:10]}"
     if is_finished(first) and not fresh:
@@ -164,7 +170,7 @@ def _make(prepared: Prepared, draft: Draft, clock: Clock, events: Events, fresh:
     traces = Probes(tools, meter, clock, events, journal, spec.seed).traces(results) if probes else None
     journal.flush()
     events.phase("report")
-    summary = summary_json(results, elsewhere, spec_hash, prepared.resolved.episodes_sha256, contest.budget(results))
+    summary = summary_json(results, elsewhere, spec_hash, prepared.resolved.episodes_sha256, contest.budget(results), tuple(spec.settings))
     _finish(draft, prepared, results, elsewhere, summary, cost_json(results, elsewhere, total(journal.costs()), prefix), traces)
 
 
@@ -212,7 +218,7 @@ class Contest:
 
         K → cost of in-context learning with and without a kept prefix.
         """
-        families = [LEARNERS[name] for name in self.prepared.spec.learners]
+        families = self.prepared.families.values()
         for family in families:
             family.build(self.tools, family.grid[0])
         if not any(family.shows_support for family in families):
@@ -230,7 +236,7 @@ class Contest:
 
     def compute_features(self) -> None:
         """All texts that a feature learner will read, in one call and one for other tasks: sorted by length they pad least."""
-        if not any(LEARNERS[name].uses_features for name in self.prepared.spec.learners):
+        if not any(family.uses_features for family in self.prepared.families.values()):
             return
         store = self.meter.store
         largest = max(self.episodes)
@@ -245,7 +251,7 @@ class Contest:
     def results(self) -> list[Result]:
         """Of every learner at every K."""
         spec = self.prepared.spec
-        cells = [(k, name) for k in spec.k_shot for name in LEARNERS if name in spec.learners]
+        cells = [(k, name) for k in spec.k_shot for name in self.prepared.families]
         tasks = {k: {self.prepared.task.name: self.episodes[k], **self.others[k]} for k in spec.k_shot}
         keys = [_key(name, k, task, e) for k, name in cells for task, episodes in tasks[k].items() for e in episodes]
         self.events.start(len(keys), sum(key in self.journal for key in keys))
@@ -253,7 +259,7 @@ class Contest:
 
     def result(self, name: str, k: int) -> Result:
         """One learner at one K: chosen on meta-validation episodes, then played on the test episodes."""
-        family, spec = LEARNERS[name], self.prepared.spec
+        family, spec = self.prepared.families[name], self.prepared.spec
         meta = self.meta[k] if family.reads_other_tasks else MetaEpisodes((), ())
         version = self.prepared.version
         with self.clock.phase("meta-train and search"):
@@ -266,7 +272,7 @@ class Contest:
 
         def on(task: str, episodes: Sequence[LearningEpisode], found: Probe | None = None) -> Result:
             with self.clock.phase("adapt and predict"):
-                played = tuple(self._played(chosen.learner, _key(name, k, task, e), e, self.events.section_done) for e in episodes)
+                played = self._series(chosen.learner, name, task, k, episodes)
             seconds, flops = splits(played, spent, self.meter if family.uses_features else None)
             return Result(task, name, k, chosen.learner.transductive, chosen, played, seconds, flops, found)
 
@@ -274,12 +280,28 @@ class Contest:
         self.elsewhere += [on(task, episodes) for task, episodes in self.others[k].items()]
         return main
 
+    def _series(self, learner: Learner, name: str, task: str, k: int, episodes: Sequence[LearningEpisode]) -> tuple[Played, ...]:
+        """The first episodes, as many as the budget pays for: all without one."""
+        budget = (self.prepared.spec.budget or math.inf) * 1e12
+        played: list[Played] = []
+        spent = 0
+        for episode in episodes:
+            if len(played) >= LEAST_EPISODES and spent >= budget:
+                self.events.section_done()
+                continue
+            played.append(self._played(learner, _key(name, k, task, episode), episode, self.events.section_done))
+            spent += played[-1].adapt_flops + played[-1].predict_flops
+            if self.prepared.families[name].uses_features:
+                spent += self.meter.features([*self.meter.support_texts(episode), *self.meter.query_texts(episode)])[1]
+        return tuple(played)
+
     def _probe(self, learner: Learner, name: str, k: int) -> Probe | None:
-        if not is_probed(name, LEARNERS[name]):
+        family = self.prepared.families[name]
+        if not is_probed(name, family):
             return None
         with self.clock.phase("probes"):
             return probe(
-                LEARNERS[name], self.meta[k].train, self.episodes[k], self.prepared.spec.seed,
+                family, self.meta[k].train, self.episodes[k], self.prepared.spec.seed,
                 lambda part, episode: self._played(learner, f"{name}/{k}/probe/{part}/{episode.id}", episode),
             )  # fmt: skip
 
@@ -299,6 +321,7 @@ class Contest:
             "related_tasks": [task.name for task in self.prepared.related.tasks],
             "classes": {part: list(task.labels) for part, task in self.prepared.classes.items()},
             "left_out": list(self.prepared.related.notes),
+            "learners_left_out": {left.learner: left.reason for left in self.prepared.left_out},
             "texts_shared_with_the_task": self.pools.shared,
             "meta_train_rows_per_label": {name: {y: len(r) for y, r in of.items()} for name, of in self.pools.train.items()},
             "meta_validation_rows_per_label": {name: {y: len(r) for y, r in of.items()} for name, of in self.pools.validation.items()},
@@ -309,6 +332,7 @@ class Contest:
             "search_flops": search.BUDGET,
             "meta_steps": self.prepared.spec.meta_steps,
             "meta_trained": self.prepared.version.words() if self.prepared.version else "",
+            "meta_steps_bought": bought(results),
         }
 
 
@@ -363,6 +387,7 @@ def _finish(
         if elsewhere:
             write_predictions(scratch / "meta-test.parquet", elsewhere, named=True)
             write_episodes(scratch / "meta-test.jsonl", [episode for test in prepared.elsewhere for episode in test.episodes])
+        write_settings(scratch, prepared.spec.settings)
         write_json(scratch / "summary.json", summary)
         write_json(scratch / "cost.json", cost)
         if traces is not None:

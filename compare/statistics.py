@@ -68,9 +68,9 @@ def contrasts(accuracies: Mapping[Cell, Sequence[float]]) -> dict[Cell, Contrast
 
 
 def differences(accuracies: Mapping[Cell, Sequence[float]]) -> dict[Cell, PairedDifference]:
-    """The same, before the adjustment over all contrasts of a report."""
+    """The same, before the adjustment over all contrasts of a report; on the first episodes, where one of the two played fewer."""
     return {
-        (learner, k): paired_difference(values, accuracies[REFERENCE, k])
+        (learner, k): paired_difference(*zip(*zip(values, accuracies[REFERENCE, k], strict=False), strict=True))
         for (learner, k), values in accuracies.items()
         if learner != REFERENCE and (REFERENCE, k) in accuracies
     }

@@ -23,11 +23,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from compare.adapted import Adapted
+from compare.diverged import Diverged
 from compare.memory import OutOfMemory
 from icl.cost import forward_flops, layer_parameters
 from icl.engine.types import ScoreRequest, Work
 from icl.tree import TokenTree
-from tasks import IclError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -92,7 +92,7 @@ def epochs(lessons: Sequence[Lesson], steps: int, rng: np.random.Generator) -> l
 
 
 def train(base: HFEngine, adapted: Adapted, batches: Sequence[Sequence[Lesson]], lr: float, who: str, along: Along | None = None) -> int:
-    """Moves the trainable parameters, one step per batch, and returns the FLOPs. Raises IclError when the loss is not finite any more."""
+    """Moves the trainable parameters, one step per batch, and returns the FLOPs. Raises Diverged when the loss is not finite any more."""
     work = Work()
     for _ in losses(base, adapted, batches, lr, who, work, along):
         pass
@@ -110,7 +110,7 @@ def losses(
 ) -> Iterator[float]:
     """One step per batch. Gives each batch's loss before its step is taken, while the gradient stands in the parameters.
 
-    `work` gets what the passes compute. Raises IclError after a loss that is not finite, and for weights that end so.
+    `work` gets what the passes compute. Raises Diverged after a loss that is not finite, and for weights that end so.
     """
     import torch
 
@@ -123,14 +123,16 @@ def losses(
         loss = gradient(engine, batches[step], parameters, work)
         yield loss
         if not math.isfinite(loss):
-            raise IclError(f"{who} diverged in step {step + 1} of {len(batches)}: the loss is {loss}, with a learning rate of {lr:g}")
+            reason = f"{who} diverged in step {step + 1} of {len(batches)}: the loss is {loss}, with a learning rate of {lr:g}"
+            raise Diverged(reason, training_flops(adapted, work))
         for group in optimiser.param_groups:
             group["lr"] = schedule.rate(step)
         move(optimiser, parameters, masters)
         if along:
             along.after(optimiser, work, step + 1)
     if not all(bool(torch.isfinite(p).all()) for p in parameters):
-        raise IclError(f"{who} diverged in its last step: weights are not finite, with a learning rate of {lr:g}")
+        reason = f"{who} diverged in its last step: weights are not finite, with a learning rate of {lr:g}"
+        raise Diverged(reason, training_flops(adapted, work))
 
 
 def move(optimiser: Any, parameters: Sequence[Tensor], masters: Sequence[Tensor]) -> None:

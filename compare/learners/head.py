@@ -20,6 +20,7 @@ import numpy as np
 
 from compare import standardise
 from compare.backbones import BACKBONES
+from compare.diverged import check_finite
 from compare.learners.outer_loop import by_adapting, outer_loop
 from compare.learners.tensors import META_BATCH, arbitrary_labels, meta_batches, task_tensors
 from compare.learners.types import Tools
@@ -85,7 +86,7 @@ class HeadLearner:
         return Inner(BACKBONES[s.backbone], s.inner_lr, s.inner_steps, batch=MINIBATCH)
 
     def meta_train(self, episodes: Sequence[LearningEpisode], rng: np.random.Generator) -> HeadLearner:
-        """Outer steps over META_BATCH of the episodes each. Raises IclError when there are none.
+        """Outer steps over META_BATCH of the episodes each. Raises IclError when there are none, Diverged for what is not finite.
 
         A learner that has been meta-trained before keeps its scale of features.
         """
@@ -115,8 +116,10 @@ class HeadLearner:
 
         accuracies = by_adapting(self.tools.features, standardiser, partial(self.method.adapt, self.inner), self.inner.backbone)
         state = outer_loop(self.tools.course, state, self.tools.meta_steps, rng, chunks, one_step, accuracies)
+        flops = self._meta_flops(network, data)
+        check_finite(state.params, f"{self.name} diverged in meta-training (inner_lr {self.settings.inner_lr:g})", flops)
         kept = {name: value.detach().numpy() for name, value in state.params.items()}
-        return replace(self, standardiser=standardiser, meta=kept, meta_flops=self._meta_flops(network, data))
+        return replace(self, standardiser=standardiser, meta=kept, meta_flops=flops)
 
     def learnt(self) -> dict[str, Tensor]:
         """See Learns."""

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from compare import standardise
+from compare.diverged import check_finite
 from compare.learners.outer_loop import by_adapting, outer_loop
 from compare.learners.tensors import META_BATCH, meta_batches, task_tensors
 from compare.learners.types import Tools
@@ -80,7 +81,10 @@ class MetricLearner:
         return self.rule.name
 
     def meta_train(self, episodes: Sequence[LearningEpisode], rng: np.random.Generator) -> MetricLearner:
-        """Mean and spread of the features from the other tasks' rows; then the map, if it is to be trained."""
+        """Mean and spread of the features from the other tasks' rows; then the map, if it is to be trained.
+
+        Raises Diverged for a map that is not finite.
+        """
         import torch
 
         standardiser = standardise.fit(self.tools.features, episodes)
@@ -104,6 +108,7 @@ class MetricLearner:
         support, queries = data.support_x.shape[1], data.query_x.shape[1]
         of_task = 3 * (self._map_flops(support + queries, width) + 3 * width * queries * labels)
         flops = self.tools.meta_steps * min(META_BATCH, data.tasks) * of_task
+        check_finite(state.params, f"{self.name} diverged in meta-training", flops)
         kept = {name: value.detach().numpy() for name, value in state.params.items()}
         return replace(self, standardiser=standardiser, map=kept, meta_flops=flops)
 
@@ -185,4 +190,4 @@ def one_hot(y: Tensor, labels: int) -> Tensor:
     """(n,) → (n, labels), float64."""
     import torch
 
-    return (y[:, None] == torch.arange(labels)).double()
+    return (y[:, None] == torch.arange(labels, device=y.device)).double()

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from compare.report.page import Page
 
 RESULTS_HEAD = (
-    "Learner", "K", "Accuracy", "95 % interval", "Worst", "To in-context", "95 % interval", "p", "Failed",
+    "Learner", "K", "Episodes", "Accuracy", "95 % interval", "Worst", "To in-context", "95 % interval", "p", "Failed",
     "Adapt, s", "Adapt, FLOP", "Per query, s", "Per query, FLOP", "Meta-training, s",
     "Meta-training, FLOP", "Trainable", "Stored", "Transductive",
 )  # fmt: skip
@@ -54,6 +54,7 @@ def markdown(page: Page) -> str:
         "\n".join(f"- {name}: {value}" for name, value in page.budget),
         "## Failures",
         "\n".join(f"- {learner}, episode {episode}: {plain(reason)}" for learner, episode, reason in page.failures) or "None.",
+        "\n".join(f"- {learner} is left out: {plain(reason)}" for learner, reason in page.left_out),
         "## Made with",
         f"```bash\n{page.command}\n```",
         "\n".join(f"- {name}: {plain(value)}" for name, value in page.provenance),
@@ -71,7 +72,8 @@ def _overlap(at: str) -> str:
 
 def _row(row: facts.Row) -> tuple[str, ...]:
     return (
-        row.learner, str(row.k_shot), row.accuracy, row.interval, row.worst, row.difference, row.difference_interval, row.p_adjusted,
+        row.learner, str(row.k_shot), str(row.episodes), row.accuracy, row.interval, row.worst,
+        row.difference, row.difference_interval, row.p_adjusted,
         str(row.failed), *row.adapt, *row.per_query, *row.meta_train, row.trainable, row.stored, "yes" if row.transductive else "no",
     )  # fmt: skip
 

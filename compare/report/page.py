@@ -72,6 +72,8 @@ class Page:
     """In-context accuracy by how full the window is; empty without in-context learning."""
     failures: list[tuple[str, str, str]]
     """Learner and K, episode, reason."""
+    left_out: list[tuple[str, str]]
+    """Learners that cannot run here, and why."""
     total_seconds: str
     phases: Pairs
     command: str
@@ -151,6 +153,7 @@ def build_page(directory: Path, name: str) -> Page:
         budget=tuning.budget_pairs(summary),
         against_window=curves.against_window(summary, cost, chance),
         failures=facts.failures(summary),
+        left_out=facts.left_out(summary),
         total_seconds=seconds(sum(cost["seconds"].values())),
         phases=tuple((phase, seconds(value)) for phase, value in cost["seconds"].items()),
         command=facts.command_line(resolved["spec"], probes=measured.measured),

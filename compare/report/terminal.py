@@ -38,11 +38,12 @@ def print_comparison(run: ComparisonRun) -> None:
 
 def accuracy_table(rows: list[facts.Row]) -> Table:
     """Accuracy and paired difference with their 95 % intervals: one line per learner and K."""
-    failing = any(row.failed for row in rows)
-    table = _table("K", "accuracy", "to in-context", "p", *(["failed"] if failing else []))
+    failing, uneven = any(row.failed for row in rows), len({row.episodes for row in rows}) > 1
+    table = _table("K", *(["episodes"] if uneven else []), "accuracy", "to in-context", "p", *(["failed"] if failing else []))
     for row in rows:
         accuracy, difference = _with(row.accuracy, row.interval), _with(row.difference, row.difference_interval)
-        table.add_row(_name(row), str(row.k_shot), accuracy, difference, row.p_adjusted, *([str(row.failed)] if failing else []))
+        played, failed = [str(row.episodes)] if uneven else [], [str(row.failed)] if failing else []
+        table.add_row(_name(row), str(row.k_shot), *played, accuracy, difference, row.p_adjusted, *failed)
     return table
 
 

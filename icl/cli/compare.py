@@ -19,6 +19,7 @@ def command(
         typer.Argument(
             metavar="TASK | RUN RUN... | meta-train LEARNER [TASK...]",
             help="A classification task of the library ('icl tasks list'), or the path of a card (.yaml). "
+            "Or images: glyphs, omniglot, miniimagenet, digits, with a split after a colon. "
             "Or finished evaluations on the same queries, to set side by side. Or a learner to meta-train on the tasks of the workspace.",
             show_default=False,
         ),
@@ -26,16 +27,17 @@ def command(
     learners: Annotated[
         str,
         typer.Option(
-            help="Comma-separated: zero-shot, in-context, metaicl, fine-tune, lora, ia3, bitfit, prompt-tuning, adapt-then-prompt, "
-            "linear-probe, protonet, matching-net, maml, fomaml, reptile, anil, meta-sgd."
+            help="all (whoever can run here), or comma-separated: zero-shot, in-context, metaicl, fine-tune, lora, ia3, bitfit, "
+            "prompt-tuning, adapt-then-prompt, linear-probe, protonet, matching-net, matching-net-fce, maml, fomaml, reptile, anil, "
+            "meta-sgd. On images fine-tune, and from linear-probe on all but matching-net-fce. [default on images: protonet,maml]"
         ),
     ] = "zero-shot,in-context,linear-probe,protonet,maml",
-    k_shot: Annotated[str, typer.Option("--k-shot", help="Support examples per label, comma-separated: 1,4.")] = "4",
+    k_shot: Annotated[str, typer.Option("--k-shot", help="Support examples per label, comma-separated: 1,4. [default on images: 1]")] = "4",
     n_way: Annotated[
-        int | None, typer.Option("--n-way", help="Classes per episode, of those that the card holds out. [default: all labels]")
+        int | None, typer.Option("--n-way", help="Classes per episode, of those that are held out. [default: all labels; on images 5]")
     ] = None,
-    episodes: Annotated[int, typer.Option(help="Independent draws of support and queries.")] = 10,
-    queries: Annotated[int, typer.Option(help="Queries per episode.")] = 100,
+    episodes: Annotated[int, typer.Option(help="Independent draws of support and queries. [default on images: 600]")] = 10,
+    queries: Annotated[int, typer.Option(help="Queries per episode; on images of every class. [default on images: 15]")] = 100,
     model: Annotated[str, typer.Option(help="Builtin, local directory, GGUF file or hub id.")] = "builtin:smollm2-135m",
     template: Annotated[str, typer.Option(help="Template name or .jinja file. [default: the task's own]")] = "",
     calibration: Annotated[
@@ -45,7 +47,23 @@ def command(
     dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     batch_tokens: Annotated[int | None, typer.Option(help="Tokens of one forward pass. [default: by device]")] = None,
-    meta_steps: Annotated[int, typer.Option(help="Outer steps of meta-training.")] = 300,
+    meta_steps: Annotated[int, typer.Option(help="Outer steps of meta-training. [default on images: 400]")] = 300,
+    budget: Annotated[
+        float | None,
+        typer.Option(
+            help="TFLOP that a learner may spend at each K on test episodes: it plays the first ones, two at least. [default: all]"
+        ),
+    ] = None,
+    adapts: Annotated[
+        str,
+        typer.Option(
+            help="What the inner loop of maml, fomaml, reptile, anil and meta-sgd moves: head (on frozen features), lora (factors in the "
+            "last layers of the model) or all (its weights)."
+        ),
+    ] = "head",
+    settings: Annotated[
+        Path | None, typer.Option(help="A file of learners' settings (as 'icl tune' writes it), used instead of a search.")
+    ] = None,
     probes: Annotated[
         bool,
         typer.Option(
@@ -57,7 +75,8 @@ def command(
         str,
         typer.Option(
             "--meta-test",
-            help="Comma-separated: other tasks to play on as well, for shifts of the distribution. They take no part in meta-training.",
+            help="Comma-separated: other tasks (images: other image tasks) to play on as well, for shifts of the distribution. They take "
+            "no part in meta-training.",
         ),
     ] = "",
     meta_trained: Annotated[
@@ -76,6 +95,8 @@ def command(
         bool, typer.Option("--continue", help="With meta-train: go on from the newest version, with the tasks that have come since.")
     ] = False,
     workspace: Workspace = None,
+    norm: Annotated[str, typer.Option(help="On images: batch (transductive) or layer.")] = "batch",
+    protocol: Annotated[str, typer.Option(help="On images, of meta-test episodes: fixed (N-way K-shot) or meta-dataset.")] = "fixed",
     data_dir: DataDir = None,
     out: Out = Path("runs"),
     fresh: Fresh = False,
@@ -98,8 +119,16 @@ def command(
         beside(context, names_given, out, calibration, json)
         return
     (task,) = names_given
+    from icl.cli.compare_images import OF_IMAGES, compare_on_images, refuse
+    from tasks.images.sources import is_image_task
+
+    if is_image_task(task):
+        compare_on_images(context, task, counts(k_shot), json)
+        return
+    refuse(context, OF_IMAGES, f"belongs to a task of images, but '{task}' is none")
     from compare.report.terminal import print_comparison
     from compare.run import compare
+    from compare.settingsfile import read_settings
     from compare.types import ComparisonSpec
     from icl.cli.progress import Watcher
 
@@ -117,9 +146,12 @@ def command(
         device=device,
         batch_tokens=batch_tokens,
         meta_steps=meta_steps,
+        budget=budget,
         n_way=n_way,
         meta_test=names(meta_test),
         meta_trained=meta_trained,
+        adapts=adapts,
+        settings=read_settings(settings) if settings else {},
     )
     with when_interrupted("nothing was finished yet"), Watcher() as watcher:
         run = compare(spec, out=out, data_dir=data_dir, fresh=fresh, probes=probes, events=watcher)
@@ -142,7 +174,7 @@ def go_on(context: typer.Context, run: str, out: Path, data_dir: Path | None, js
         what = "a task" if wrong[0] == "names_given" else f"--{wrong[0].replace('_', '-')}"
         raise IclError(f"--resume goes on with the options that run '{run}' was begun with, but {what} is given as well; leave it out")
     directory = find_unfinished(run, out)
-    if kind_of(directory) != "compare":
+    if kind_of(directory) not in {"compare", "compare-images"}:
         raise IclError(f"--resume goes on with comparisons, but {directory.name} is none; use 'icl runs resume {directory}'")
     resume(str(directory), data_dir=data_dir, out=out, json=json)
 

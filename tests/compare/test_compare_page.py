@@ -79,6 +79,7 @@ def test_the_page_opens_whole(chromium: str, run: ComparisonRun, width: int, sch
         "reliability": 4,
         "window": 1,
         "steps": 2,
+        "by step": 1,
         "inner loop": 2,
         "overlap": 2,
         "damage": 1,
