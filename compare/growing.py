@@ -20,6 +20,7 @@ from compare.journal import Forgetful, check_same_spec
 from compare.kept import KeptFeatures, identity_of
 from compare.learners import LEARNERS, Family, Tools, get_family
 from compare.learners.head import HeadLearner
+from compare.learners.lm_meta import METHODS as GRADIENT_BASED
 from compare.learners.types import Ledger
 from compare.meta_tasks import MetaEpisodes, Pools
 from compare.midway import Midway
@@ -89,8 +90,8 @@ def meta_train(wish: Wish, *, go_on: bool, data_dir: Path | None = None, events:
 
 def _family(wish: Wish) -> Family:
     family = get_family(wish.learner)
-    if not (family.uses_features and family.needs_meta_train):
-        known = ", ".join(name for name, of in LEARNERS.items() if of.uses_features and of.needs_meta_train)
+    if wish.learner not in GRADIENT_BASED:
+        known = ", ".join(name for name in LEARNERS if name in GRADIENT_BASED)
         raise IclError(f"meta-train needs a learner that takes outer steps, but {wish.learner} is none; choose one of {known}")
     for name, value in {"k-shot": wish.k_shot, "meta-steps": wish.meta_steps}.items():
         if value < 1:
