@@ -15,11 +15,13 @@ from typing import Any
 
 from compare import search
 from compare.course import WATCHED, Course
+from compare.diverged import DivergedLearner
 from compare.features import FeatureStore
 from compare.journal import Forgetful, check_same_spec
 from compare.kept import KeptFeatures, identity_of
-from compare.learners import LEARNERS, Family, Tools, get_family
+from compare.learners import Family, Tools, get_family
 from compare.learners.head import HeadLearner
+from compare.learners.lm_meta import METHODS as GRADIENT_BASED
 from compare.learners.lm_meta import METHODS as GRADIENT_BASED
 from compare.learners.types import Ledger
 from compare.meta_tasks import MetaEpisodes, Pools
@@ -200,6 +202,8 @@ class Training:
 
     def _first(self, tools: Tools, meta: MetaEpisodes) -> HeadLearner:
         learner = search.choose(self.family, tools, self.wish.k_shot, meta, self.wish.seed, memory=Places(self)).learner
+        if isinstance(learner, DivergedLearner):
+            raise IclError(f"{learner.reason}, whatever its settings; meta-train with fewer --meta-steps")
         assert isinstance(learner, HeadLearner)  # all families that are let in here are
         return learner
 
