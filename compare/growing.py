@@ -22,7 +22,6 @@ from compare.kept import KeptFeatures, identity_of
 from compare.learners import Family, Tools, get_family
 from compare.learners.head import HeadLearner
 from compare.learners.lm_meta import METHODS as GRADIENT_BASED
-from compare.learners.lm_meta import METHODS as GRADIENT_BASED
 from compare.learners.types import Ledger
 from compare.meta_tasks import MetaEpisodes, Pools
 from compare.midway import Midway
@@ -93,8 +92,9 @@ def meta_train(wish: Wish, *, go_on: bool, data_dir: Path | None = None, events:
 def _family(wish: Wish) -> Family:
     family = get_family(wish.learner)
     if wish.learner not in GRADIENT_BASED:
-        known = ", ".join(name for name in LEARNERS if name in GRADIENT_BASED)
-        raise IclError(f"meta-train needs a learner that takes outer steps, but {wish.learner} is none; choose one of {known}")
+        raise IclError(
+            f"meta-train needs a learner whose outer steps move a head, but {wish.learner} is none; choose one of {', '.join(GRADIENT_BASED)}"
+        )
     for name, value in {"k-shot": wish.k_shot, "meta-steps": wish.meta_steps}.items():
         if value < 1:
             raise IclError(f"--{name} must be 1 or more, but is {value}")
