@@ -92,9 +92,8 @@ def meta_train(wish: Wish, *, go_on: bool, data_dir: Path | None = None, events:
 def _family(wish: Wish) -> Family:
     family = get_family(wish.learner)
     if wish.learner not in GRADIENT_BASED:
-        raise IclError(
-            f"meta-train needs a learner whose outer steps move a head, but {wish.learner} is none; choose one of {', '.join(GRADIENT_BASED)}"
-        )
+        known = ", ".join(GRADIENT_BASED)
+        raise IclError(f"meta-train needs a learner whose outer steps move a head, but {wish.learner} is none; choose one of {known}")
     for name, value in {"k-shot": wish.k_shot, "meta-steps": wish.meta_steps}.items():
         if value < 1:
             raise IclError(f"--{name} must be 1 or more, but is {value}")
