@@ -19,6 +19,7 @@ import numpy as np
 
 from compare import standardise
 from compare.diverged import check_finite
+from compare.learners.outer_loop import by_adapting, outer_loop
 from compare.learners.tensors import META_BATCH, meta_batches, task_tensors
 from compare.learners.types import Tools
 from compare.memory import Chunks
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from compare.meta_gradient import Params
+    from compare.outer import OuterState
 
 RANK = 32
 OUTER_LR = 0.003
@@ -96,9 +98,13 @@ class MetricLearner:
         optimiser = Adam(OUTER_LR)
         chunks = Chunks(META_BATCH, f"{self.name} in meta-training")
         step = meta_step(lambda meta, tasks: chunks(lambda size: meta_gradient(meta, tasks, adapt, objective, size)), optimiser)
-        state = optimiser.start(start)
-        for tasks in meta_batches(data, self.tools.meta_steps, 0, rng):  # classes are compared, never named: nothing to permute
-            state = step(state, tasks)
+        drawn = meta_batches(data, 0, rng)  # classes are compared, never named: nothing to permute
+        accuracies = by_adapting(self.tools.features, standardiser, adapt, self._logits)
+
+        def one_step(state: OuterState) -> OuterState:
+            return step(state, next(drawn))
+
+        state = outer_loop(self.tools.course, optimiser.start(start), self.tools.meta_steps, rng, chunks, one_step, accuracies)
         support, queries = data.support_x.shape[1], data.query_x.shape[1]
         of_task = 3 * (self._map_flops(support + queries, width) + 3 * width * queries * labels)
         flops = self.tools.meta_steps * min(META_BATCH, data.tasks) * of_task
@@ -184,4 +190,4 @@ def one_hot(y: Tensor, labels: int) -> Tensor:
     """(n,) → (n, labels), float64."""
     import torch
 
-    return (y[:, None] == torch.arange(labels)).double()
+    return (y[:, None] == torch.arange(labels, device=y.device)).double()
