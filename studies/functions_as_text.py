@@ -5,8 +5,8 @@
 
     python studies/functions_as_text.py --learners maml --families sinusoid-1d      # a part of it
 
-All numbers are rounded to two decimals, for every learner. Trainings are kept in `--out`, the model's answers in the score store; after a kill
-the same command goes on.
+All numbers are rounded to two decimals, for every learner. Trainings are kept in `--out`, the model's answers in the score store;
+after a kill the same command goes on.
 """
 
 from __future__ import annotations
