@@ -87,7 +87,8 @@ def course_rows(summary: Json) -> tuple[tuple[str, ...], ...]:
             continue
         best = max(row["course"], key=lambda point: point["validation"]["mean"])  # the earliest of equal ones
         seen = _from_to(first["validation"]["mean"], last["validation"]["mean"])
-        gap = _from_to(*(point["train"]["mean"] - point["validation"]["mean"] for point in (first, last)), write=signed)
+        gaps = [point["train"]["mean"] - point["validation"]["mean"] for point in (first, last)]
+        gap = _from_to(gaps[0], gaps[1], signed)
         out.append((*cells, seen, f"{number(best['validation']['mean'])} at {best['step']}", gap))
     return tuple(out)
 
