@@ -65,7 +65,9 @@ def test_the_page_opens_whole(chromium: str, run: ComparisonRun, width: int, sch
         page.wait_for_selector(f"html[data-charts={scheme}]")
         drawn = page.locator(".chart svg").count()
         overflow = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
-        cut = page.locator(".scroll:visible").evaluate_all("(of) => of.filter((e) => e.scrollWidth > e.clientWidth).map((e) => e.ariaLabel)")
+        cut = page.locator(".scroll:visible").evaluate_all(
+            "(of) => of.filter((e) => e.scrollWidth > e.clientWidth).map((e) => e.ariaLabel)"
+        )
         text = page.inner_text("main")
         browser.close()
     assert complaints == []
