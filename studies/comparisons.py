@@ -185,7 +185,7 @@ def options(description: str, name: str, **defaults: str) -> argparse.ArgumentPa
         "--episodes", default=defaults["episodes"], help=f"episodes per group, and @K for some K only; groups: {', '.join(GROUPS)}"
     )
     parser.add_argument("--queries", type=int, default=int(defaults["queries"]), help="per episode")
-    parser.add_argument("--meta-steps", type=int, default=300, help="outer steps of meta-learners")
+    parser.add_argument("--meta-steps", type=int, default=100, help="outer steps of meta-learners")
     parser.add_argument("--model", default=ComparisonSpec.model)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--data-dir", type=Path, help="a mirror of the hub data")

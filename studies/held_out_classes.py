@@ -1,8 +1,8 @@
 """Held-out intents: 5-way episodes of classes that nobody was trained on, in the prompt, on features, in the weights.
 
-    python studies/held_out_classes.py --data-dir DIR                                    # all groups of learners
+    python studies/held_out_classes.py --data-dir DIR                                    # learners on features, and prompts
     python studies/held_out_classes.py --data-dir DIR --docs docs/studies                # and the tables into held-out-classes.md
-    python studies/held_out_classes.py --data-dir DIR --episodes features=600,prompts=200,lora=20
+    python studies/held_out_classes.py --data-dir DIR --episodes features=600,prompts=100,metaicl=20,lora=8@5
 
 Classes are split as the cards of banking77 and clinc_oos say. Every group of learners plays the first episodes of the same list.
 """
@@ -27,7 +27,7 @@ def main(arguments: list[str] | None = None) -> None:
         tasks="banking77,clinc_oos",
         k_shot="1,5",
         queries="25",
-        episodes="features=200,prompts=60,metaicl=20,lora=4",
+        episodes="features=200,prompts=10",
     )
     parser.add_argument("--n-way", type=int, default=5, help="classes per episode")
     given = parser.parse_args(arguments)

@@ -2,7 +2,7 @@
 
     python studies/sentiment_domains.py                             # films, products, editorials, tweets
     python studies/sentiment_domains.py --docs docs/studies         # and the tables into sentiment-domains.md
-    python studies/sentiment_domains.py --tasks movie-sentiment --episodes features=100,prompts=100
+    python studies/sentiment_domains.py --tasks movie-sentiment --episodes features=100,prompts=100,metaicl=20,lora=8
 
 The data is the embedded one. Related tasks stand in the cards; tweets are asked with two labels (sentiment-domains/tweet-polarity.yaml).
 """
@@ -29,8 +29,8 @@ def main(arguments: list[str] | None = None) -> None:
         NAME,
         tasks="movie-sentiment,product-sentiment,editorial-sentiment,tweet-polarity",
         k_shot="4",
-        queries="60",
-        episodes="features=20,prompts=20,calibrated=20,metaicl=10,lora=4",
+        queries="30",
+        episodes="features=10,prompts=10,calibrated=10",
     )
     given = parser.parse_args(arguments)
     try:
