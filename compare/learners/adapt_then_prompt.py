@@ -80,6 +80,6 @@ class AdaptThenPrompt:
 
 def build(tools: Tools, settings: Settings) -> AdaptThenPrompt:
     """Raises IclError for a model without LoRA's projections, or for an unknown calibration."""
-    method = lora.LoraFactors(settings.rank)
+    method = lora.LoraFactors(settings.rank, settings.modules)
     method.check(base_engine(tools).model, "adapt-then-prompt")
     return AdaptThenPrompt(tools, method, Schedule(settings.lr, settings.steps), get_calibrator(tools.calibration))

@@ -2,7 +2,8 @@
 
     W x  becomes  W x + (α / r) B A x,     A (r, in) random, B (out, r) zero at the start; only A and B are trained
 
-Query and value projections, as in the paper. The factors stay unmerged: added to bf16 weights, small products would be rounded away.
+Query and value projections, as in the paper, or every linear module of the layers (Dettmers et al. 2023). The factors stay unmerged: added
+to bf16 weights, small products would be rounded away.
 FLOPs: those of compare/training.py; a prediction adds 2 r (in + out) per projection and token.
 """
 
@@ -11,22 +12,30 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from compare.adapted import Adapted, targets, with_adapter
+from compare.adapted import Adapted, linear_modules, targets, with_adapter
 from compare.learners.types import Tools
 from compare.learners.weights import WeightLearner
 from compare.training import Schedule
+from tasks.errors import unknown_name
 
 QUERY_AND_VALUE = (("q_proj", "v_proj"), ("qkv_proj",), ("query_key_value",), ("c_attn",), ("query", "value"))
 """Names of these projections in the architectures that transformers has; fused ones are adapted whole."""
+MODULES = ("query-value", "all-linear")
+"""Which projections get factors."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Rank, learning rate and number of steps; α is twice the rank."""
+    """Rank, learning rate and number of steps; α is twice the rank. Which modules have factors."""
 
     rank: int
     lr: float
     steps: int
+    modules: str = MODULES[0]
+
+    def __post_init__(self) -> None:
+        if self.modules not in MODULES:
+            raise unknown_name("modules", self.modules, MODULES)
 
 
 GRID = (Settings(8, 1e-3, 10), Settings(8, 3e-4, 10), Settings(8, 3e-3, 10), Settings(8, 1e-3, 20))
@@ -37,10 +46,13 @@ class LoraFactors:
     """The method; see the module's opening."""
 
     rank: int
+    modules: str = MODULES[0]
+    last: int | None = None
+    """Only in so many of the last layers; None: in all."""
 
     def check(self, model: Any, who: str) -> None:
         """See Method."""
-        targets(model, QUERY_AND_VALUE, who)
+        self._names(model, who)
 
     def __call__(self, model: Any, seed: int) -> Adapted:
         """See Method."""
@@ -48,13 +60,18 @@ class LoraFactors:
         from transformers.pytorch_utils import Conv1D
 
         transposed = any(isinstance(module, Conv1D) for module in model.modules())
-        names = list(targets(model, QUERY_AND_VALUE, "lora"))
+        names = self._names(model, "lora")
+        layers = int(model.config.get_text_config(decoder=True).num_hidden_layers)
         config = LoraConfig(
-            r=self.rank, lora_alpha=2 * self.rank, lora_dropout=0.0, target_modules=names, fan_in_fan_out=transposed, bias="none"
-        )
+            r=self.rank, lora_alpha=2 * self.rank, lora_dropout=0.0, target_modules=names, fan_in_fan_out=transposed, bias="none",
+            layers_to_transform=None if self.last is None else list(range(max(0, layers - self.last), layers)),
+        )  # fmt: skip
         return with_adapter(model, config, seed)
+
+    def _names(self, model: Any, who: str) -> list[str]:
+        return sorted(linear_modules(model)) if self.modules == "all-linear" else list(targets(model, QUERY_AND_VALUE, who))
 
 
 def build(tools: Tools, settings: Settings) -> WeightLearner:
     """Raises IclError for a model without such projections."""
-    return WeightLearner(tools, "lora", LoraFactors(settings.rank), Schedule(settings.lr, settings.steps))
+    return WeightLearner(tools, "lora", LoraFactors(settings.rank, settings.modules), Schedule(settings.lr, settings.steps))

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from icl.cli import cache, compare, evaluate, models, prompts, runs, sensitivity, sweep, tasks
+from icl.cli import cache, compare, evaluate, models, prompts, runs, sensitivity, sweep, tasks, tune
 
 
 class Interrupted(Exception):
@@ -38,6 +38,7 @@ app.command("evaluate")(evaluate.command)
 app.command("sweep")(sweep.command)
 app.command("compare")(compare.command)
 app.command("sensitivity")(sensitivity.command)
+app.command("tune")(tune.command)
 app.add_typer(runs.app, name="runs")
 app.add_typer(models.app, name="models")
 app.add_typer(tasks.app, name="tasks")

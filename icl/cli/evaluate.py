@@ -14,9 +14,26 @@ OF_THE_EPISODES = ("episodes", "queries", "split", "pool")
 """Options that say how episodes are drawn: an episodes file says it already."""
 
 
+def from_file(context: typer.Context, path: Path | None) -> Path | None:
+    """The file's values stand for options that are not given. Raises IclError for one that is no option of a run."""
+    if path is not None:
+        from icl.specfile import read_options
+
+        context.default_map = {**(context.default_map or {}), **read_options(path)}
+    return path
+
+
 def command(
     context: typer.Context,
-    task: Annotated[str, typer.Argument(help="A task of the library ('icl tasks list'), or the path of a card (.yaml).")],
+    task: Annotated[
+        str, typer.Argument(help="A task of the library ('icl tasks list'), or the path of a card (.yaml). A --spec names one, too.")
+    ] = "",
+    spec_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--spec", is_eager=True, callback=from_file, help="A file of options (as 'icl tune' writes it); those given here come first."
+        ),
+    ] = None,
     model: Annotated[str, typer.Option(help="Builtin, local directory, GGUF file or hub id.")] = "builtin:smollm2-135m",
     template: Annotated[str, typer.Option(help="Template name or .jinja file. [default: the task's own]")] = "",
     selector: Annotated[
@@ -88,6 +105,8 @@ def command(
     from icl.report.terminal import print_run
     from icl.spec import RunSpec
 
+    if not task:
+        raise IclError("a task must be named; use 'icl evaluate movie-sentiment', or --spec FILE with a task in it")
     if episodes_file is not None:
         refuse_with_a_file(context)
     spec = RunSpec(

@@ -1,0 +1,1 @@
+"""A tuning's report: page, Markdown and terminal, all views of `tune.json`."""
