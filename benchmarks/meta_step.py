@@ -104,7 +104,7 @@ def with_clones(steps: int, data: TaskBatch) -> Step:
         for xs, ys, xq, yq in zip(*data, strict=True):
             learner = clone(network)
             for _ in range(steps):
-                adapt(learner, squared_error(learner(xs), ys))
+                adapt(learner, squared_error(learner(xs), ys), LR)
             total = total + squared_error(learner(xq), yq) / TASKS
         total.backward()
         outer.step()
@@ -125,12 +125,12 @@ def clone(network: torch.nn.Module) -> torch.nn.Module:
     return copied
 
 
-def adapt(learner: torch.nn.Module, loss: torch.Tensor) -> None:
+def adapt(learner: torch.nn.Module, loss: torch.Tensor, lr: float) -> None:
     """One step of gradient descent, written into the clone, kept differentiable."""
     places = [(part, name) for part in learner.modules() for name in ("weight", "bias") if hasattr(part, name)]
     gradient = torch.autograd.grad(loss, [getattr(part, name) for part, name in places], create_graph=True)
     for (part, name), g in zip(places, gradient, strict=True):
-        setattr(part, name, getattr(part, name) - LR * g)
+        setattr(part, name, getattr(part, name) - lr * g)
 
 
 def measure(steps: int, rounds: int, repeats: int) -> dict[str, list[float]]:

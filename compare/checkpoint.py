@@ -47,7 +47,8 @@ def load_state(path: Path) -> tuple[OuterState, dict[str, Any]]:
     try:
         with safe_open(path, framework="pt") as file:
             facts = json.loads(file.metadata()[FACTS])
-            found: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+            # Cloned, since a tensor of a mapped file begins where it happens to: at another alignment sums end in other last digits.
+            found: dict[str, Tensor] = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 (no mapping)
             step = found.pop("step")
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise IclError(f"{path}: not a kept training state ({error}); remove it to begin anew") from None

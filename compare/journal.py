@@ -15,12 +15,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from compare.midway import NAME, Midway
 from icl.runs import Draft, write_json
 from icl.runs.files import damaged, read_json
 from tasks import IclError
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from compare.course import Place
 
 EVERY = 1.0
 """Seconds between two parts."""
@@ -46,6 +49,10 @@ class Memory(Protocol):
         """Keeps a finished one."""
         ...
 
+    def midway(self, key: str) -> Place | None:
+        """Where a meta-training is kept that is not finished yet; None where nothing is kept."""
+        ...
+
 
 class Forgetful:
     """Keeps nothing."""
@@ -56,6 +63,10 @@ class Forgetful:
 
     def put(self, key: str, record: Record) -> None:
         """See Memory."""
+
+    def midway(self, key: str) -> Place | None:
+        """See Memory."""
+        return None
 
 
 class Journal:
@@ -99,9 +110,13 @@ class Journal:
         if time.monotonic() - self._since >= EVERY:
             self.flush()
 
-    def flush(self) -> None:
-        """Writes what is waiting as one part."""
-        if not self._waiting:
+    def midway(self, key: str) -> Midway:
+        """See Memory."""
+        return Midway(self.draft.partial / NAME, key, self.spec_sha256, check_same_spec, lambda: self.flush(costs_alone=True))
+
+    def flush(self, costs_alone: bool = False) -> None:
+        """Writes what is waiting as one part; `costs_alone`: even if that is nothing but what was spent since the last."""
+        if not self._waiting and not costs_alone:
             return
         if not self.draft.partial.is_dir():
             self.begin()
@@ -152,7 +167,8 @@ def _tensors(path: Path, key: str, names: list[str]) -> dict[str, Tensor]:
     from safetensors import safe_open
 
     with safe_open(path, framework="pt") as file:
-        return {name: file.get_tensor(f"{key}/{name}") for name in names}
+        # Cloned: compare/checkpoint.py says why.
+        return {name: file.get_tensor(f"{key}/{name}").clone() for name in names}
 
 
 def _write(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:

@@ -1,7 +1,7 @@
 """Answers and features of the model as it is, kept in the score store from one comparison to the next, with what computing them took.
 
-The unit of answers is a call: all prompts of an episode at once. Its key is the sha256 of what decides its scores to the last bit (model, dtype,
-device class, path, versions, --batch-tokens; every request), its value the seconds and the work of the computing, then the scores. A
+The unit of answers is a call: all prompts of an episode at once. Its key is the sha256 of what decides its scores to the last bit (model,
+dtype, device class, path, versions, --batch-tokens; every request), its value the seconds and the work of the computing, then the scores. A
 comparison states the cost of computed work: so a call that is found is charged what it cost when it was computed, in FLOPs and in seconds,
 and the ledger says apart how much of that was spared now. The unit of features is a text, so that comparisons which share rows share
 their passes; a comparison that was killed finds its own. Models with adapted weights never come here.
@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,7 @@ from icl.engine.types import Progress, ScoreRequest, Work
 
 if TYPE_CHECKING:
     from icl.engine.hf import HFEngine
+    from icl.models import ModelSource
 
 HEAD = 1 + len(fields(Work))
 """Numbers in front of the scores: seconds, then the fields of Work."""
@@ -93,3 +94,11 @@ class KeptFeatures:
         digest.update(b"feature\x1flast\x1f")
         digest.update(np.asarray(sequence, dtype="<i4").tobytes())
         return digest.digest()
+
+
+def identity_of(source: ModelSource, engine: HFEngine, dtype: str, environment: Mapping[str, Any]) -> Identity:
+    """As `icl evaluate` keeps scores apart. `environment`: see icl/environment.py."""
+    packages = environment["packages"]
+    device = environment["device_name"] if environment["device"].startswith("cuda") else "cpu"
+    versions = f"engine {engine.VERSION}, torch {packages['torch']}, transformers {packages['transformers']}"
+    return Identity(source.fingerprint, dtype, device, f"hf {engine.path}", versions)

@@ -15,13 +15,13 @@ class OutOfMemory(IclError):
 
 
 class Chunks:
-    """How many tasks are in memory at once. Halved when that is too many, and stays so."""
+    """How many tasks (or examples of one) are in memory at once. Halved when that is too many, and stays so."""
 
-    def __init__(self, size: int, who: str) -> None:
-        self.size, self.who = size, who
+    def __init__(self, size: int, who: str, what: str = "task") -> None:
+        self.size, self.who, self.what = size, who, what
 
     def __call__(self, compute: Callable[[int], T]) -> T:
-        """`compute` of the number of tasks. Raises OutOfMemory when one is too many."""
+        """`compute` of their number. Raises OutOfMemory when one is too many."""
         from icl.engine.memory import is_out_of_memory
 
         while True:
@@ -32,7 +32,7 @@ class Chunks:
                     raise
                 if self.size == 1:
                     raise OutOfMemory(
-                        f"{self.who} needs more memory than there is, even with one task at a time; use a smaller K or model, or leave it "
-                        "out of --learners"
+                        f"{self.who} needs more memory than there is, even with one {self.what} at a time; use a smaller K or model, or "
+                        "leave it out of --learners"
                     ) from error
             self.size //= 2  # outside the handler, which would keep the tensors of the failed attempt alive

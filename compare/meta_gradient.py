@@ -46,6 +46,8 @@ class Objective:
 
     apply: Apply
     loss: Loss = cross_entropy
+    rows: int | None = None
+    """Rows whose inner gradient is taken at once (the mean is the same); None: all. Bounds memory where no outer derivative follows."""
 
     def __call__(self, params: Params, x: Tensor, y: Tensor) -> Tensor:
         """A scalar."""
@@ -78,19 +80,31 @@ def descend(
     objective: Objective, params: Params, batches: Sequence[tuple[Tensor, Tensor]], rates: Rates, *, first_order: bool = False
 ) -> Params:
     """One gradient step per batch on the parameters that have a rate. New tensors; differentiable in `params` and in the rates."""
-    from torch.func import grad
-
     for x, y in batches:
-        fixed = params
-
-        def loss(moved: Params, fixed: Params = fixed, x: Tensor = x, y: Tensor = y) -> Tensor:
-            return objective({**fixed, **moved}, x, y)
-
-        gradient = grad(loss)({name: params[name] for name in rates})
+        gradient = _inner_gradient(objective, params, rates, x, y)
         if first_order:
             gradient = {name: value.detach() for name, value in gradient.items()}
         params = {**params, **{name: params[name] - rate * gradient[name] for name, rate in rates.items()}}
     return params
+
+
+def _inner_gradient(objective: Objective, fixed: Params, rates: Rates, x: Tensor, y: Tensor) -> Params:
+    """Of the loss, with respect to the parameters that have a rate."""
+    import torch
+    from torch.func import grad
+
+    def loss(moved: Params, x: Tensor, y: Tensor) -> Tensor:
+        return objective({**fixed, **moved}, x, y)
+
+    moved = {name: fixed[name] for name in rates}
+    if objective.rows is None or objective.rows >= len(x):
+        gradient: Params = grad(loss)(moved, x, y)
+        return gradient
+    total: Params = {}
+    for some_x, some_y in zip(torch.split(x, objective.rows), torch.split(y, objective.rows), strict=True):
+        part, share = grad(loss)(moved, some_x, some_y), len(some_x) / len(x)
+        total = {name: share * value + (total[name] if total else 0.0) for name, value in part.items()}
+    return total
 
 
 def outer_loss(meta: Params, tasks: TaskBatch, adapt: Adapt, objective: Objective) -> Tensor:
@@ -114,6 +128,25 @@ def meta_gradient(meta: Params, tasks: TaskBatch, adapt: Adapt, objective: Objec
     def of_chunk(chunk: TaskBatch) -> Params:
         gradient: Params = grad(outer_loss)(meta, chunk, adapt, objective)
         return gradient
+
+    return _mean_over_chunks(tasks, of_chunk, chunk_size)
+
+
+def first_order_gradient(meta: Params, tasks: TaskBatch, adapt: Adapt, objective: Objective, chunk_size: int | None = None) -> Params:
+    """Mean over tasks of the query loss's gradient at the adapted parameters: what `meta_gradient` is with a first-order `adapt` that moves
+    everything, without the outer derivative ever looking at the inner loop. So its memory is that of one gradient.
+
+    `chunk_size`: see `meta_gradient`.
+    """
+    from torch.func import grad, vmap
+
+    def of_one_task(xs: Tensor, ys: Tensor, xq: Tensor, yq: Tensor) -> Params:
+        gradient: Params = grad(objective)(adapt(meta, xs, ys), xq, yq)
+        return gradient
+
+    def of_chunk(chunk: TaskBatch) -> Params:
+        gradients: Params = vmap(of_one_task)(*chunk)
+        return {name: value.mean(dim=0) for name, value in gradients.items()}
 
     return _mean_over_chunks(tasks, of_chunk, chunk_size)
 

@@ -31,11 +31,13 @@ class Inner:
     """Rows of one inner step of meta-training, for methods that draw minibatches; None: all rows."""
     chunk_size: int | None = None
     """Tasks whose graphs are in memory at once; None: the whole meta-batch."""
+    rows: int | None = None
+    """Rows of a task whose inner gradient is taken at once; None: all."""
 
     @property
     def objective(self) -> Objective:
         """The whole network and the loss."""
-        return Objective(self.backbone, self.loss)
+        return Objective(self.backbone, self.loss, self.rows)
 
 
 def unchanged(inner: Inner, params: Params) -> Params:

@@ -85,11 +85,13 @@ def require_related(task: Task, found: MetaTasks, learner: str) -> None:
 class Pools:
     """Rows of the related tasks by task and label, drawn once."""
 
-    def __init__(self, task: Task, related: Sequence[Task], *, k_max: int, seed: int) -> None:
+    def __init__(self, task: Task, related: Sequence[Task], *, k_max: int, seed: int, also: Sequence[Task] = ()) -> None:
+        """`also`: other tasks that are played on; none of their texts is learnt from."""
         self.labels = task.labels
         self.seed = seed
         least = k_max + QUERIES_PER_LABEL
-        self._evaluated = {example_key(example, task.kind) for split in task.splits.values() for example in split} if related else set()
+        played = (task, *also) if related else ()
+        self._evaluated = {example_key(example, t.kind) for t in played for split in t.splits.values() for example in split}
         self.shared = 0
         self.train = {t.name: self._rows(t, "demonstration", max(TRAIN_ROWS, least)) for t in related}
         self.validation = {t.name: self._rows(t, "validation", max(VALIDATION_ROWS, least)) for t in related if "validation" in t.splits}

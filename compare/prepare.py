@@ -5,22 +5,29 @@ Every mistake of the user's that can be seen without the model is raised here, b
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from compare import elsewhere as other_tasks
 from compare import meta_tasks
 from compare.class_pools import ClassPools
+from compare.elsewhere import Elsewhere
+from compare.everyone import LeftOut, able
+from compare.learners import EVERYONE, Family, get_families
 from compare.learners.given import filled_in, with_settings
+from compare.learning import learning_episode
 from compare.meta_tasks import MetaTasks, Pools
-from compare.types import ComparisonSpec, LearningEpisode, ResolvedComparison, Support
+from compare.meta_trained import check_fits, find_version
+from compare.types import ComparisonSpec, LearningEpisode, ResolvedComparison
+from compare.versions import Version
 from icl.calibration import OF_LABELS, get_calibrator
 from icl.device import default_batch_tokens, resolve_device, resolve_dtype
 from icl.models import ModelSource, resolve_model
 from prompts import PromptBuilder, Template, load_template
 from tasks import Episode, Example, IclError, Task
 from tasks.classes import class_task
-from tasks.episodes import episodes_sha256, resolve, sample_kshot, support_at
+from tasks.episodes import episodes_sha256, resolve, sample_kshot
 from tasks.load import load_task
 from tasks.types import ClassPart
 
@@ -47,6 +54,14 @@ class Prepared:
     """As written to `episodes.jsonl`: the support of the largest K."""
     queries: tuple[tuple[Example, ...], ...]
     """Of each episode."""
+    families: Mapping[str, Family]
+    """Name → learner, in the order in which they are shown."""
+    left_out: tuple[LeftOut, ...]
+    """Those of `all` that cannot run here."""
+    elsewhere: tuple[Elsewhere, ...]
+    """Other tasks that are played on, and their episodes."""
+    version: Version | None = None
+    """A meta-trained learner from before, in the place of its own meta-training."""
 
     @property
     def spec(self) -> ComparisonSpec:
@@ -57,24 +72,11 @@ class Prepared:
         spec, k_max = self.spec, max(self.spec.k_shot)
         if spec.n_way is not None:
             return ClassPools(self.classes, n_way=spec.n_way, k_max=k_max, seed=spec.seed)
-        return Pools(self.task, self.related.tasks, k_max=k_max, seed=spec.seed)
+        return Pools(self.task, self.related.tasks, k_max=k_max, seed=spec.seed, also=[test.whole for test in self.elsewhere])
 
     def learning_episodes(self, k: int) -> list[LearningEpisode]:
         """The episodes at K = k: the same queries for every K."""
-        return [k_shot_episode(e, q, self.task, k) for e, q in zip(self.episodes, self.queries, strict=True)]
-
-
-def k_shot_episode(episode: Episode, queries: Sequence[Example], task: Task, k: int) -> LearningEpisode:
-    """An episode with its queries, as learners are given it at K = k."""
-    import numpy as np
-
-    column = {label: j for j, label in enumerate(episode.labels)}
-    return LearningEpisode(
-        id=episode.id,
-        support=Support(episode.id, episode.task, episode.labels, tuple(support_at(episode, task, k))),
-        queries=tuple(example.query() for example in queries),
-        targets=np.array([column[example.target] for example in queries], dtype=np.int64),
-    )
+        return [learning_episode(self.task, e, q, k) for e, q in zip(self.episodes, self.queries, strict=True)]
 
 
 def check_calibration(name: str) -> None:
@@ -88,9 +90,10 @@ def check_calibration(name: str) -> None:
 
 def prepare(spec: ComparisonSpec, data_dir: Path | None) -> Prepared:
     """Raises IclError for unknown names, a task without labels, too few examples, learners without the other tasks that they need."""
-    families = {name: with_settings(name, spec.settings) for name in spec.learners}
+    families = get_families(spec.learners, spec.adapts)
     if stray := [name for name in spec.settings if name not in families]:
         raise IclError(f"settings are given for {stray[0]}, which is not compared; add it to --learners, or leave its settings out")
+    families = {name: with_settings(name, family, spec.settings) for name, family in families.items()}
     spec = replace(spec, settings=filled_in(spec.settings))
     check_calibration(spec.calibration)
     device = resolve_device(spec.device)
@@ -100,6 +103,8 @@ def prepare(spec: ComparisonSpec, data_dir: Path | None) -> Prepared:
     spec = replace(spec, k_shot=tuple(sorted(spec.k_shot)), template=spec.template or task.default_template)
     template = load_template(spec.template)
     builder = PromptBuilder(template, task)
+    version = find_version(spec)
+    elsewhere = other_tasks.load_elsewhere(spec, task, lambda name: load_task(name, data_dir))
     related, classes = MetaTasks((), ()), dict[str, Task]()
     if spec.n_way is not None:
         classes = {part: class_task(task, part) for part in PARTS}
@@ -111,17 +116,23 @@ def prepare(spec: ComparisonSpec, data_dir: Path | None) -> Prepared:
                 )
         task = class_task(task, "test")
     elif any(family.reads_other_tasks for family in families.values()):
-        related = meta_tasks.load_related(task, lambda name: load_task(name, data_dir))
+        related = meta_tasks.load_related(other_tasks.without(task, elsewhere), lambda name: load_task(name, data_dir))
+        other_tasks.check_apart(elsewhere, related)
+    related = replace(related, notes=(*related.notes, *other_tasks.notes(elsewhere, task)))
+    source, left_out = resolve_model(spec.model), tuple[LeftOut, ...]()
+    if spec.learners == (EVERYONE,):
+        families, left_out = able(families, spec, task, None if classes else related, source)
     for name, family in families.items():
-        if family.needs_meta_train and not classes:
+        if family.needs_meta_train and not classes and not (version and version.learner == name):
             meta_tasks.require_related(task, related, name)
-    builders = {task.name: builder, **{other.name: builder_of(other, template) for other in related.tasks}}
+    builders = {task.name: builder, **{t.name: builder_for(t, template) for t in (*related.tasks, *(e.whole for e in elsewhere))}}
     split = task.evaluated_split()
     episodes = sample_kshot(
         task, n=spec.episodes, k_shot=spec.k_shot, n_query=spec.queries, split_query=split, n_way=spec.n_way, seed=spec.seed
     )
     queries = tuple(tuple(resolve(episode, task)[1]) for episode in episodes)
-    source = resolve_model(spec.model)
+    if version:
+        check_fits(version, [task, *(test.whole for test in elsewhere)], source, template, dtype)
     resolved = ResolvedComparison(
         spec=replace(spec, device=device, dtype=dtype, batch_tokens=spec.batch_tokens or default_batch_tokens(device)),
         task_fingerprint=task.fingerprint,
@@ -129,9 +140,13 @@ def prepare(spec: ComparisonSpec, data_dir: Path | None) -> Prepared:
         model_fingerprint=source.fingerprint,
         template_sha256=tuple(b.template.sha256 for b in builders.values()),
         episodes_sha256=episodes_sha256(episodes),
+        meta_test_fingerprints=tuple(test.task.fingerprint for test in elsewhere),
+        meta_test_sha256=tuple(episodes_sha256(test.episodes) for test in elsewhere),
+        meta_trained_sha256=version.sha256 if version else "",
         protocol=PROTOCOL,
+        everyone=tuple(families) if spec.learners == (EVERYONE,) else (),
     )
-    return Prepared(resolved, task, related, classes, builders, source, tuple(episodes), queries)
+    return Prepared(resolved, task, related, classes, builders, source, tuple(episodes), queries, families, left_out, elsewhere, version)
 
 
 def check_kind(task: Task, who: str = "icl compare needs") -> None:
@@ -143,7 +158,7 @@ def check_kind(task: Task, who: str = "icl compare needs") -> None:
         )
 
 
-def builder_of(task: Task, template: Template) -> PromptBuilder:
+def builder_for(task: Task, template: Template) -> PromptBuilder:
     """The evaluated task's template where it fits, so that all features are read at the same words; else the task's own."""
     try:
         return PromptBuilder(template, task)

@@ -2,30 +2,32 @@
 
 card → task → episodes.jsonl → features (once) → per K and learner: search on meta-validation → adapt, predict → paired statistics → run
 
-Every meta-trained learner and every played episode is kept as it is finished (compare/journal.py), so a comparison that was interrupted or
-killed goes on. Features are kept in the score store.
+Every meta-trained learner and every played episode is kept as it is finished (compare/journal.py), and every few seconds where a
+meta-training stands (compare/midway.py), so a comparison that was interrupted or killed goes on. Features are kept in the score store.
 """
 
 from __future__ import annotations
 
+import math
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from compare import meta_tasks, search
+from compare import meta_tasks, meta_trained, search
 from compare.accounts import Accounts, total
 from compare.cost import Meter, PrefixCosts, splits
 from compare.features import FeatureStore
 from compare.journal import Journal, check_same_spec
-from compare.kept import KeptFeatures, KeptScores
+from compare.kept import KeptFeatures, KeptScores, identity_of
+from compare.label_probe import Probe, is_probed, probe
 from compare.learners import LEARNERS, Tools
-from compare.learners.given import with_settings
 from compare.learners.in_context import InContext
 from compare.learners.types import Ledger
 from compare.learners.weights import base_engine
+from compare.lm.bought import bought
 from compare.meta_tasks import MetaEpisodes
 from compare.once import played_once
 from compare.play import Played, play
@@ -38,15 +40,19 @@ from compare.types import ComparisonSpec, Learner, LearningEpisode, spec_sha256
 from icl.cost import Clock
 from icl.device import keep_freed_memory
 from icl.encode import Encoder
-from icl.engine.store import Identity, ScoreStore, store_path
+from icl.engine.store import ScoreStore, store_path
 from icl.engine.types import ScoreRequest
 from icl.environment import describe, version
 from icl.events import Events, Quiet
-from icl.models import ModelSource, load_model
+from icl.models import load_model
 from icl.runs import Draft, is_finished, write_json
 from icl.runs.files import damaged, read_json, writing
 from icl.runs.store import free_directory
 from tasks import Task, keyed_rng
+from tasks.episodes import write_episodes
+
+LEAST_EPISODES = 2
+"""Played under any budget: one has no interval."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +102,7 @@ def compare(
     events.phase("data")
     with clock.phase("prepare"):
         prepared = prepare(spec, Path(data_dir) if data_dir else None)
-    for note in prepared.related.notes:
+    for note in (*prepared.related.notes, *map(str, prepared.left_out)):
         events.note(note)
     first = Path(out) / f"compare-{prepared.task.name}-{prepared.resolved.hash()[:10]}"
     if is_finished(first) and not fresh:
@@ -137,7 +143,7 @@ def _finished(prepared: Prepared, draft: Draft, clock: Clock, events: Events, fr
 
 
 def _make(prepared: Prepared, draft: Draft, clock: Clock, events: Events, fresh: bool, probes: bool) -> None:
-    """Everything that needs the model. Nothing is written before a first learner has learnt."""
+    """Everything that needs the model. Nothing is written before a first learner has learnt, or has been learning for some seconds."""
     spec, spec_hash = prepared.spec, prepared.resolved.hash()
     if draft.partial.is_dir():
         check_same_spec(draft.dir, spec_sha256(read_json(draft.dir / "spec.json", "spec")), spec_hash)
@@ -160,13 +166,12 @@ def _make(prepared: Prepared, draft: Draft, clock: Clock, events: Events, fresh:
     prefix = contest.check_prompts()
     contest.compute_features()
     results = contest.results()
+    elsewhere = contest.elsewhere
     traces = Probes(tools, meter, clock, events, journal, spec.seed).traces(results) if probes else None
     journal.flush()
     events.phase("report")
-    summary = summary_json(
-        results, prepared.task.name, spec_hash, prepared.resolved.episodes_sha256, contest.budget(results), tuple(spec.settings)
-    )
-    _finish(draft, results, summary, cost_json(results, total(journal.costs()), prefix), traces, spec.settings)
+    summary = summary_json(results, elsewhere, spec_hash, prepared.resolved.episodes_sha256, contest.budget(results), tuple(spec.settings))
+    _finish(draft, prepared, results, elsewhere, summary, cost_json(results, elsewhere, total(journal.costs()), prefix), traces)
 
 
 def _load(prepared: Prepared, fresh: bool, batch_tokens: int | None) -> tuple[Tools, Meter, dict[str, Any]]:
@@ -179,11 +184,7 @@ def _load(prepared: Prepared, fresh: bool, batch_tokens: int | None) -> tuple[To
     engine = HFEngine(loaded.model, loaded.tokenizer, min(spec.batch_tokens, batch_tokens or spec.batch_tokens))
     encoder = Encoder(loaded.tokenizer)
     environment = _environment(prepared, engine)
-    ledger, scores, identity = (
-        Ledger(),
-        ScoreStore(store_path()),
-        identity_of(prepared.source, spec.dtype, spec.device, engine, environment),
-    )
+    ledger, scores, identity = Ledger(), ScoreStore(store_path()), identity_of(prepared.source, engine, spec.dtype, environment)
     features = KeptFeatures(scores, identity, ledger, fresh)
     store = FeatureStore(engine, encoder, prepared.builders, loaded.context_window, features)
     kept = KeptScores(engine, scores, identity, ledger, fresh)
@@ -191,14 +192,6 @@ def _load(prepared: Prepared, fresh: bool, batch_tokens: int | None) -> tuple[To
         store, engine, encoder, prepared.builders, loaded.context_window, spec.calibration, spec.meta_steps, ledger=ledger, kept=kept
     )
     return tools, Meter(loaded.model, engine, store, ledger), environment
-
-
-def identity_of(source: ModelSource, dtype: str, device: str, engine: Any, environment: Mapping[str, Any]) -> Identity:
-    """As `icl evaluate` keeps scores apart."""
-    packages = environment["packages"]
-    where = environment["device_name"] if device.startswith("cuda") else "cpu"
-    versions = f"engine {engine.VERSION}, torch {packages['torch']}, transformers {packages['transformers']}"
-    return Identity(source.fingerprint, dtype, where, f"hf {engine.path}", versions)
 
 
 @dataclass
@@ -217,17 +210,21 @@ class Contest:
         self.pools = prepared.pools()
         self.episodes = {k: prepared.learning_episodes(k) for k in spec.k_shot}
         self.meta = {k: self.pools.episodes(k) for k in spec.k_shot}
+        self.others = {k: {test.task.name: test.learning_episodes(k) for test in prepared.elsewhere} for k in spec.k_shot}
+        self.elsewhere: list[Result] = []
 
     def check_prompts(self) -> dict[int, PrefixCosts]:
         """Raises IclError for a model that a learner cannot adapt, and when the largest K cannot stand in a prompt.
 
         K → cost of in-context learning with and without a kept prefix.
         """
-        families = [with_settings(name, self.prepared.spec.settings) for name in self.prepared.spec.learners]
+        families = self.prepared.families.values()
         for family in families:
             family.build(self.tools, family.grid[0])
         if not any(family.shows_support for family in families):
             return {}
+        for episode in (e for of in self.others[max(self.others)].values() for e in of):
+            self._two_queries(episode)
         two = {k: [self._two_queries(e) for e in self.episodes[k]] for k in reversed(self.prepared.spec.k_shot)}
         return {k: self.meter.prefix_costs(requests, self.tools.window) for k, requests in two.items()}
 
@@ -238,48 +235,85 @@ class Contest:
         return predictor.asking.requests(episode.queries[0]), predictor.asking.requests(episode.queries[-1])
 
     def compute_features(self) -> None:
-        """All texts that a feature learner will read, in one call: sorted by length they pad least."""
-        if not any(LEARNERS[name].uses_features for name in self.prepared.spec.learners):
+        """All texts that a feature learner will read, in one call and one for other tasks: sorted by length they pad least."""
+        if not any(family.uses_features for family in self.prepared.families.values()):
             return
         store = self.meter.store
-        texts = [store.text(task, example.query()) for task, example in self.pools.examples()]
-        for episode in self.episodes[max(self.episodes)]:
-            texts += [*self.meter.support_texts(episode), *self.meter.query_texts(episode)]
+        largest = max(self.episodes)
+        own = [store.text(task, example.query()) for task, example in self.pools.examples()]
+        own += self.meter.meta_texts(self.episodes[largest])
+        others = self.meter.meta_texts([episode for of in self.others[largest].values() for episode in of])
         self.events.phase("features")
         with self.clock.phase("features"):
-            store.compute(texts, self.events.tokens)
+            store.compute(own, self.events.tokens)
+            store.compute(others, self.events.tokens)  # apart, so that the features above have the same last digits without them
 
     def results(self) -> list[Result]:
         """Of every learner at every K."""
         spec = self.prepared.spec
-        cells = [(k, name) for k in spec.k_shot for name in LEARNERS if name in spec.learners]
-        keys = [_key(name, k, episode) for k, name in cells for episode in self.episodes[k]]
+        cells = [(k, name) for k in spec.k_shot for name in self.prepared.families]
+        tasks = {k: {self.prepared.task.name: self.episodes[k], **self.others[k]} for k in spec.k_shot}
+        keys = [_key(name, k, task, e) for k, name in cells for task, episodes in tasks[k].items() for e in episodes]
         self.events.start(len(keys), sum(key in self.journal for key in keys))
         return [self.result(name, k) for k, name in cells]
 
     def result(self, name: str, k: int) -> Result:
         """One learner at one K: chosen on meta-validation episodes, then played on the test episodes."""
-        spec = self.prepared.spec
-        family = with_settings(name, spec.settings)
+        family, spec = self.prepared.families[name], self.prepared.spec
         meta = self.meta[k] if family.reads_other_tasks else MetaEpisodes((), ())
+        version = self.prepared.version
         with self.clock.phase("meta-train and search"):
-            chosen = search.choose(family, self.tools, k, meta, spec.seed, self.meter.so_far, self.journal)
-        played = []
-        for episode in self.episodes[k]:
-            with self.clock.phase("adapt and predict"):
-                played.append(self._played(chosen.learner, name, k, episode))
+            if version and version.learner == name:
+                chosen, meta = meta_trained.chosen(version, self.tools), MetaEpisodes((), ())
+            else:
+                chosen = search.choose(family, self.tools, k, meta, spec.seed, self.meter.so_far, self.journal)
         rows = self.meter.features(self.meter.meta_texts(meta.train)) if family.uses_features else (0.0, 0)
         spent = (chosen.meta_train_seconds + rows[0], chosen.learner.meta_flops + rows[1])
-        seconds, flops = splits(played, spent, self.meter if family.uses_features else None)
-        return Result(name, k, chosen.learner.transductive, chosen, tuple(played), seconds, flops)
 
-    def _played(self, learner: Learner, name: str, k: int, episode: LearningEpisode) -> Played:
+        def on(task: str, episodes: Sequence[LearningEpisode], found: Probe | None = None) -> Result:
+            with self.clock.phase("adapt and predict"):
+                played = self._series(chosen.learner, name, task, k, episodes)
+            seconds, flops = splits(played, spent, self.meter if family.uses_features else None)
+            return Result(task, name, k, chosen.learner.transductive, chosen, played, seconds, flops, found)
+
+        main = on(self.prepared.task.name, self.episodes[k], self._probe(chosen.learner, name, k))
+        self.elsewhere += [on(task, episodes) for task, episodes in self.others[k].items()]
+        return main
+
+    def _series(self, learner: Learner, name: str, task: str, k: int, episodes: Sequence[LearningEpisode]) -> tuple[Played, ...]:
+        """The first episodes, as many as the budget pays for: all without one."""
+        budget = (self.prepared.spec.budget or math.inf) * 1e12
+        played: list[Played] = []
+        spent = 0
+        for episode in episodes:
+            if len(played) >= LEAST_EPISODES and spent >= budget:
+                self.events.section_done()
+                continue
+            played.append(self._played(learner, _key(name, k, task, episode), episode, self.events.section_done))
+            spent += played[-1].adapt_flops + played[-1].predict_flops
+            if self.prepared.families[name].uses_features:
+                spent += self.meter.features([*self.meter.support_texts(episode), *self.meter.query_texts(episode)])[1]
+        return tuple(played)
+
+    def _probe(self, learner: Learner, name: str, k: int) -> Probe | None:
+        family = self.prepared.families[name]
+        if not is_probed(name, family):
+            return None
+        with self.clock.phase("probes"):
+            return probe(
+                family, self.meta[k].train, self.episodes[k], self.prepared.spec.seed,
+                lambda part, episode: self._played(learner, f"{name}/{k}/probe/{part}/{episode.id}", episode),
+            )  # fmt: skip
+
+    def _played(self, learner: Learner, key: str, episode: LearningEpisode, then: Callable[[], None] = lambda: None) -> Played:
+        """`then`: called when it was played now."""
+
         def now() -> Played:
             played = play(learner, episode, self.prepared.spec.seed, self.meter.so_far, self.tools.ledger.clock)
-            self.events.section_done()
+            then()
             return played
 
-        return played_once(self.journal, _key(name, k, episode), episode, now)
+        return played_once(self.journal, key, episode, now)
 
     def budget(self, results: Sequence[Result]) -> dict[str, Any]:
         """What meta-training and search were allowed, for the report."""
@@ -287,6 +321,7 @@ class Contest:
             "related_tasks": [task.name for task in self.prepared.related.tasks],
             "classes": {part: list(task.labels) for part, task in self.prepared.classes.items()},
             "left_out": list(self.prepared.related.notes),
+            "learners_left_out": {left.learner: left.reason for left in self.prepared.left_out},
             "texts_shared_with_the_task": self.pools.shared,
             "meta_train_rows_per_label": {name: {y: len(r) for y, r in of.items()} for name, of in self.pools.train.items()},
             "meta_validation_rows_per_label": {name: {y: len(r) for y, r in of.items()} for name, of in self.pools.validation.items()},
@@ -296,12 +331,14 @@ class Contest:
             "configurations": {r.learner: max(len(r.chosen.tried), 1) for r in results},
             "search_flops": search.BUDGET,
             "meta_steps": self.prepared.spec.meta_steps,
+            "meta_trained": self.prepared.version.words() if self.prepared.version else "",
+            "meta_steps_bought": bought(results),
         }
 
 
-def _key(name: str, k: int, episode: LearningEpisode) -> str:
+def _key(name: str, k: int, task: str, episode: LearningEpisode) -> str:
     """Of a test episode in the journal."""
-    return f"{name}/{k}/test/{episode.id}"
+    return f"{name}/{k}/test/{task}/{episode.id}"
 
 
 def _environment(prepared: Prepared, engine: Any) -> dict[str, Any]:
@@ -313,7 +350,7 @@ def _environment(prepared: Prepared, engine: Any) -> dict[str, Any]:
         "engine": {"back_end": "hf", "path": engine.path, "notes": engine.notes},
         "model": {"name": source.name, "fingerprint": source.fingerprint, "description": source.description, "notes": list(source.notes)},
         "templates": {name: {"name": b.template.name, "sha256": b.template.sha256} for name, b in prepared.builders.items()},
-        "data": [_data(t) for t in (task, *prepared.related.tasks)],
+        "data": [_data(t) for t in (task, *prepared.related.tasks, *(test.whole for test in prepared.elsewhere))],
         "run": {
             "kind": "compare",
             "task": task.name,
@@ -330,7 +367,15 @@ def _data(task: Task) -> dict[str, str]:
     return {"task": task.name, "fingerprint": task.fingerprint, "source": task.source, "licence": task.licence}
 
 
-def _finish(draft: Draft, results: Sequence[Result], summary: Json, cost: Json, traces: Json | None, settings: Mapping[str, Any]) -> None:
+def _finish(
+    draft: Draft,
+    prepared: Prepared,
+    results: Sequence[Result],
+    elsewhere: Sequence[Result],
+    summary: Json,
+    cost: Json,
+    traces: Json | None,
+) -> None:
     """All files, made in a directory among the parts and moved out of it one by one; the summary comes last and makes the run finished."""
     from compare.report.page import write_report
 
@@ -339,7 +384,10 @@ def _finish(draft: Draft, results: Sequence[Result], summary: Json, cost: Json, 
         for name in ("spec.json", "environment.json", "episodes.jsonl"):
             shutil.copy(draft.dir / name, scratch / name)
         write_predictions(scratch / "predictions.parquet", results)
-        write_settings(scratch, settings)
+        if elsewhere:
+            write_predictions(scratch / "meta-test.parquet", elsewhere, named=True)
+            write_episodes(scratch / "meta-test.jsonl", [episode for test in prepared.elsewhere for episode in test.episodes])
+        write_settings(scratch, prepared.spec.settings)
         write_json(scratch / "summary.json", summary)
         write_json(scratch / "cost.json", cost)
         if traces is not None:

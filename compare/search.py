@@ -12,15 +12,16 @@ seconds: a search that depends on the machine's speed could not be repeated. Met
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from compare.course import WATCHED, Course, Point
 from compare.journal import Forgetful, Memory
 from compare.learners import Family, Tools
 from compare.meta_tasks import MetaEpisodes
-from compare.once import played_once, trained_once
+from compare.once import Trained, played_once, trained_once
 from compare.play import Played, no_forward_passes, play
 from compare.types import Learner, LearningEpisode
 from tasks import keyed_rng
@@ -54,6 +55,8 @@ class Chosen:
     search_seconds: float
     """Meta-training of the other entries, and all playing on meta-validation episodes."""
     search_flops: int
+    points: tuple[Point, ...] = ()
+    """Accuracy over the course of its meta-training."""
 
 
 def choose(
@@ -66,34 +69,39 @@ def choose(
     memory: Memory = FORGETFUL,
 ) -> Chosen:
     """The best entry of the family's grid for K = k. Raises IclError as meta-training does. `forward_flops`: see `play`."""
-    candidates: list[tuple[Learner, float]] = []
+    candidates: list[Trained] = []
     searching = len(family.grid) > 1 and bool(meta.validation)
     for i, settings in enumerate(family.grid if searching else family.grid[:1]):
-        untrained = family.build(tools, settings)
+        course = Course(meta.train[:WATCHED], meta.validation[:WATCHED])
+        untrained = family.build(replace(tools, course=course), settings)
+        key = f"{untrained.name}/{k}/meta-train/{i}"
+        course.place = memory.midway(key)
 
         def train(untrained: Learner = untrained) -> Learner:
             # The same stream for every entry: they differ in their settings alone.
             return untrained.meta_train(meta.train, keyed_rng(seed, "meta-train", untrained.name, k))
 
-        candidates.append(trained_once(memory, f"{untrained.name}/{k}/meta-train/{i}", untrained, train))
+        candidates.append(trained_once(memory, key, untrained, train, course))
 
     def play_entry(i: int, episode: LearningEpisode) -> Played:
-        learner = candidates[i][0]
+        learner = candidates[i].learner
         key = f"{learner.name}/{k}/search/{i}/{episode.id}"
         return played_once(memory, key, episode, lambda: play(learner, episode, seed, forward_flops))
 
     rounds = _rounds(play_entry, len(candidates), meta.validation) if searching else []
     tried = [_tried(settings, [played[i] for played in rounds]) for i, settings in enumerate(family.grid)] if searching else []
     best = min(range(len(tried)), key=lambda i: (-tried[i].accuracy, tried[i].nll, i)) if searching else 0
-    learner, seconds = candidates[best]
+    chosen = candidates[best]
+    others = [other for other in candidates if other is not chosen]
     return Chosen(
-        learner=learner,
+        learner=chosen.learner,
         settings=asdict(family.grid[best]),
         tried=tuple(tried),
         episodes=len(rounds),
-        meta_train_seconds=seconds,
-        search_seconds=sum(map(_seconds, rounds)) + sum(spent for other, spent in candidates if other is not learner),
-        search_flops=sum(map(_flops, rounds)) + sum(other.meta_flops for other, _ in candidates if other is not learner),
+        meta_train_seconds=chosen.seconds,
+        search_seconds=sum(map(_seconds, rounds)) + sum(other.seconds for other in others),
+        search_flops=sum(map(_flops, rounds)) + sum(other.learner.meta_flops for other in others),
+        points=chosen.points,
     )
 
 

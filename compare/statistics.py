@@ -64,12 +64,16 @@ def accuracy_of(values: Sequence[float]) -> Accuracy:
 
 def contrasts(accuracies: Mapping[Cell, Sequence[float]]) -> dict[Cell, Contrast]:
     """Every learner against in-context learning at the same K; empty when that is not among the learners."""
-    differences = {
-        (learner, k): paired_difference(values, accuracies[REFERENCE, k])
+    return adjusted(differences(accuracies))
+
+
+def differences(accuracies: Mapping[Cell, Sequence[float]]) -> dict[Cell, PairedDifference]:
+    """The same, before the adjustment over all contrasts of a report; on the first episodes, where one of the two played fewer."""
+    return {
+        (learner, k): paired_difference(*zip(*zip(values, accuracies[REFERENCE, k], strict=False), strict=True))
         for (learner, k), values in accuracies.items()
         if learner != REFERENCE and (REFERENCE, k) in accuracies
     }
-    return adjusted(differences)
 
 
 def adjusted(differences: Mapping[Key, PairedDifference]) -> dict[Key, Contrast]:

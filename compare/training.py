@@ -20,14 +20,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from compare.adapted import Adapted
+from compare.diverged import Diverged
 from compare.memory import OutOfMemory
 from icl.cost import forward_flops, layer_parameters
 from icl.engine.types import ScoreRequest, Work
 from icl.tree import TokenTree
-from tasks import IclError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -70,6 +70,18 @@ class Schedule:
         return self.lr * (self.steps - step) / (self.steps - rising + 1)
 
 
+class Along(Protocol):
+    """Goes along with a training: puts it where one stood that was killed, and is told of every step."""
+
+    def begin(self, optimiser: Any, work: Work) -> int:
+        """Steps that are done already; optimiser (over the float32 masters), parameters and work are then as they were after these."""
+        ...
+
+    def after(self, optimiser: Any, work: Work, done: int) -> None:
+        """So many steps are done."""
+        ...
+
+
 def epochs(lessons: Sequence[Lesson], steps: int, rng: np.random.Generator) -> list[list[Lesson]]:
     """Batches for so many steps: each epoch in an order of its own, the last batch of an epoch filled from the next."""
     order: list[int] = []
@@ -79,18 +91,26 @@ def epochs(lessons: Sequence[Lesson], steps: int, rng: np.random.Generator) -> l
     return [[lessons[i] for i in order[step * size : (step + 1) * size]] for step in range(steps)]
 
 
-def train(base: HFEngine, adapted: Adapted, batches: Sequence[Sequence[Lesson]], lr: float, who: str) -> int:
-    """Moves the trainable parameters, one step per batch, and returns the FLOPs. Raises IclError when the loss is not finite any more."""
+def train(base: HFEngine, adapted: Adapted, batches: Sequence[Sequence[Lesson]], lr: float, who: str, along: Along | None = None) -> int:
+    """Moves the trainable parameters, one step per batch, and returns the FLOPs. Raises Diverged when the loss is not finite any more."""
     work = Work()
-    for _ in losses(base, adapted, batches, lr, who, work):
+    for _ in losses(base, adapted, batches, lr, who, work, along):
         pass
     return training_flops(adapted, work)
 
 
-def losses(base: HFEngine, adapted: Adapted, batches: Sequence[Sequence[Lesson]], lr: float, who: str, work: Work) -> Iterator[float]:
+def losses(
+    base: HFEngine,
+    adapted: Adapted,
+    batches: Sequence[Sequence[Lesson]],
+    lr: float,
+    who: str,
+    work: Work,
+    along: Along | None = None,
+) -> Iterator[float]:
     """One step per batch. Gives each batch's loss before its step is taken, while the gradient stands in the parameters.
 
-    `work` gets what the passes compute. Raises IclError after a loss that is not finite, and for weights that end so.
+    `work` gets what the passes compute. Raises Diverged after a loss that is not finite, and for weights that end so.
     """
     import torch
 
@@ -99,16 +119,20 @@ def losses(base: HFEngine, adapted: Adapted, batches: Sequence[Sequence[Lesson]]
     masters = [p if p.dtype == torch.float32 else p.detach().float() for p in parameters]
     optimiser = torch.optim.AdamW(masters, lr=lr, weight_decay=0.0)
     schedule = Schedule(lr, len(batches))
-    for step, batch in enumerate(batches):
-        loss = gradient(engine, batch, parameters, work)
+    for step in range(along.begin(optimiser, work) if along else 0, len(batches)):
+        loss = gradient(engine, batches[step], parameters, work)
         yield loss
         if not math.isfinite(loss):
-            raise IclError(f"{who} diverged in step {step + 1} of {len(batches)}: the loss is {loss}, with a learning rate of {lr:g}")
+            reason = f"{who} diverged in step {step + 1} of {len(batches)}: the loss is {loss}, with a learning rate of {lr:g}"
+            raise Diverged(reason, training_flops(adapted, work))
         for group in optimiser.param_groups:
             group["lr"] = schedule.rate(step)
         move(optimiser, parameters, masters)
+        if along:
+            along.after(optimiser, work, step + 1)
     if not all(bool(torch.isfinite(p).all()) for p in parameters):
-        raise IclError(f"{who} diverged in its last step: weights are not finite, with a learning rate of {lr:g}")
+        reason = f"{who} diverged in its last step: weights are not finite, with a learning rate of {lr:g}"
+        raise Diverged(reason, training_flops(adapted, work))
 
 
 def move(optimiser: Any, parameters: Sequence[Tensor], masters: Sequence[Tensor]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -18,6 +19,13 @@ if TYPE_CHECKING:
 
 DEFAULT_LEARNERS = ("zero-shot", "in-context", "linear-probe", "protonet", "maml")
 DEFAULT_MODEL = "builtin:smollm2-135m"
+ADAPTS = ("head", "lora", "all")
+"""A head on frozen features; LoRA factors of the language model; all of its weights."""
+ADDED = {"adapts": "head", "budget": None}
+"""Fields that kept specs may lack, and what they meant then. They count in a spec's hash where they say something else."""
+
+LISTS = ("learners", "k_shot", "meta_test")
+"""Fields of a spec that hold several values."""
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -148,8 +156,16 @@ class ComparisonSpec:
     batch_tokens: int | None = None
     meta_steps: int = 300
     """Outer steps of gradient-based meta-learners."""
+    budget: float | None = None
+    """TFLOP that a learner may spend at each K, and on each task, on adapting to test episodes and answering them; None: it plays all."""
     n_way: int | None = None
     """Classes per episode, drawn from those that the card holds out; None: all labels of the task."""
+    meta_test: tuple[str, ...] = ()
+    """Other tasks to play on as well, for shifts of the distribution."""
+    meta_trained: str = ""
+    """File of a version that takes the place of its learner's meta-training; empty: every learner is meta-trained here."""
+    adapts: str = "head"
+    """What the inner loop of gradient-based meta-learners moves: one of ADAPTS."""
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Learner → settings that it has instead of a search (`icl compare --settings`)."""
 
@@ -158,7 +174,7 @@ class ComparisonSpec:
             raise IclError("a comparison needs at least one learner; use --learners in-context,linear-probe")
         if not self.k_shot:
             raise IclError("a comparison needs at least one K; use --k-shot 1,4")
-        for name, values in {"learners": self.learners, "k-shot": self.k_shot}.items():
+        for name, values in {"learners": self.learners, "k-shot": self.k_shot, "meta-test": self.meta_test}.items():
             if len(set(values)) != len(values):
                 raise IclError(f"--{name} must name each value once, but got {','.join(map(str, values))}")
         least = {"k-shot": min(self.k_shot), "episodes": self.episodes, "queries": self.queries, "meta-steps": self.meta_steps}
@@ -166,13 +182,17 @@ class ComparisonSpec:
             least["batch-tokens"] = self.batch_tokens
         if self.n_way is not None and self.n_way < 2:
             raise IclError(f"--n-way must be 2 or more, but is {self.n_way}")
+        if self.budget is not None and not 0 < self.budget < math.inf:
+            raise IclError(f"--budget must be a number of TFLOP above 0, but is {self.budget:g}; leave it out to play all episodes")
+        if self.adapts not in ADAPTS:
+            raise IclError(f"--adapts must be {', '.join(ADAPTS[:-1])} or {ADAPTS[-1]}, but is '{self.adapts}'")
         for name, value in least.items():
             if value < 1:
                 raise IclError(f"--{name} must be 1 or more, but is {value}")
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, in the order of the fields."""
-        values = {**asdict(self), "learners": list(self.learners), "k_shot": list(self.k_shot)}
+        values = {**asdict(self), **{name: list(getattr(self, name)) for name in LISTS}}
         if not self.settings:  # a comparison without them has the hash that it had before there were any
             del values["settings"]
         return values
@@ -180,8 +200,9 @@ class ComparisonSpec:
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> ComparisonSpec:
         """The inverse of `to_json`. Raises KeyError for a field that is missing."""
+        values = {**ADDED, **values}
         known = {f.name: values[f.name] for f in fields(cls) if f.name != "settings" or f.name in values}
-        return cls(**{**known, "learners": tuple(known["learners"]), "k_shot": tuple(known["k_shot"])})
+        return cls(**{**known, **{name: tuple(known[name]) for name in LISTS}})
 
 
 @dataclass(frozen=True)
@@ -196,8 +217,16 @@ class ResolvedComparison:
     template_sha256: tuple[str, ...]
     """Of the evaluated task's template, then of the related tasks'."""
     episodes_sha256: str
+    meta_test_fingerprints: tuple[str, ...]
+    """Of the other tasks that are played on …"""
+    meta_test_sha256: tuple[str, ...]
+    """… and of their episodes."""
+    meta_trained_sha256: str
+    """Spec of the version that is used, and what it has learnt from; empty for none."""
     protocol: int
     """Version of the search grids and sampling sizes: a change there is another comparison."""
+    everyone: tuple[str, ...] = ()
+    """Who takes part where the spec says `all`."""
 
     def to_json(self) -> dict[str, Any]:
         """As `spec.json` holds it."""
@@ -210,5 +239,8 @@ class ResolvedComparison:
 
 def spec_sha256(values: dict[str, Any]) -> str:
     """Of what `spec.json` holds, in canonical JSON. Names of files and models stand for what they contain: they do not count themselves."""
-    named = {**values, "spec": {name: value for name, value in values["spec"].items() if name not in {"task", "model", "template"}}}
+    stand_for = {"task", "model", "template", "meta_test", "meta_trained"}
+    asked = {name: value for name, value in values["spec"].items() if name not in stand_for}
+    said = {name: value for name, value in asked.items() if name not in ADDED or value != ADDED[name]}
+    named = {name: value for name, value in {**values, "spec": said}.items() if name != "everyone" or value}
     return hashlib.sha256(json.dumps(named, sort_keys=True).encode("utf-8")).hexdigest()

@@ -20,6 +20,7 @@ from tasks.sources import SOURCES
 from tasks.sources.types import Place, Raw
 from tasks.splits import Parted, part
 from tasks.types import Example, Examples, Task
+from tasks.workspace import workspace_card, workspace_dir, workspace_names
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -33,7 +34,7 @@ def library_names() -> list[str]:
 
 
 def find_card(name_or_path: str | Path) -> Path:
-    """The card's file: a path when it is one (ends in .yaml or .yml, or holds a separator), else the library's card of that name."""
+    """The card's file: a path when it is one (ends in .yaml or .yml, or holds a separator), else that of the library or the workspace."""
     name = str(name_or_path)
     separators = [os.sep, *([os.altsep] if os.altsep else [])]
     if isinstance(name_or_path, Path) or name.endswith((".yaml", ".yml")) or any(mark in name for mark in separators):
@@ -46,9 +47,13 @@ def find_card(name_or_path: str | Path) -> Path:
             found = f"{path} is no file" if there else f"there is no file {path}"
             raise IclError(f"a task must be a name of the library or a card's file, but {found}")
         return path
-    if name not in library_names():
-        raise unknown_name("task", name, library_names(), "('icl tasks list' shows them; a card of your own: its path, ending in .yaml)")
-    return LIBRARY / f"{name}.yaml"
+    if name in library_names():
+        return LIBRARY / f"{name}.yaml"
+    workspace = workspace_dir()
+    if (card := workspace_card(name, workspace)) is not None:
+        return card
+    known = [*library_names(), *workspace_names(workspace)]
+    raise unknown_name("task", name, known, "('icl tasks list' shows them; a card of your own: its path, ending in .yaml)")
 
 
 def load_task(name_or_path: str | Path, data_dir: Path | None = None) -> Task:

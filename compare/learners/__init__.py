@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from compare.learners import (
     adapt_then_prompt,
     anil,
@@ -11,9 +13,11 @@ from compare.learners import (
     ia3,
     in_context,
     linear_probe,
+    lm_meta,
     lora,
     maml,
     matching_net,
+    matching_net_fce,
     meta_sgd,
     metaicl,
     prompt_tuning,
@@ -22,7 +26,7 @@ from compare.learners import (
     zero_shot,
 )
 from compare.learners.types import Family, Tools
-from tasks.errors import unknown_name
+from tasks.errors import IclError, unknown_name
 
 LEARNERS: dict[str, Family] = {
     "zero-shot": Family(zero_shot.build, zero_shot.GRID, uses_features=False, needs_meta_train=False),
@@ -39,6 +43,7 @@ LEARNERS: dict[str, Family] = {
     "linear-probe": Family(linear_probe.build, linear_probe.GRID, uses_features=True, needs_meta_train=False),
     "protonet": Family(protonet.build, protonet.GRID, uses_features=True, needs_meta_train=False),
     "matching-net": Family(matching_net.build, matching_net.GRID, uses_features=True, needs_meta_train=False),
+    "matching-net-fce": Family(matching_net_fce.build, matching_net_fce.GRID, uses_features=True, needs_meta_train=True),
     "maml": Family(maml.build, maml.GRID, uses_features=True, needs_meta_train=True),
     "fomaml": Family(fomaml.build, fomaml.GRID, uses_features=True, needs_meta_train=True),
     "reptile": Family(reptile.build, reptile.GRID, uses_features=True, needs_meta_train=True),
@@ -48,11 +53,29 @@ LEARNERS: dict[str, Family] = {
 """Name → family, in the order in which they are shown."""
 
 
-def get_family(name: str) -> Family:
-    """The family of that name. Raises IclError for an unknown one."""
+EVERYONE = "all"
+"""In the place of names: whoever can run."""
+
+
+def get_family(name: str, adapts: str = "head") -> Family:
+    """The family of that name; `adapts`: what gradient-based meta-learners move. Raises IclError for an unknown name."""
     if name not in LEARNERS:
-        raise unknown_name("learner", name, LEARNERS)
-    return LEARNERS[name]
+        raise unknown_name("learner", name, [*LEARNERS, EVERYONE])
+    return lm_meta.family(name, adapts) if adapts != "head" and name in lm_meta.METHODS else LEARNERS[name]
 
 
-__all__ = ["LEARNERS", "Family", "Tools", "get_family"]
+def get_families(names: Sequence[str], adapts: str = "head") -> dict[str, Family]:
+    """In the order in which they are shown. Raises IclError for unknown names, and where nobody adapts what `adapts` says."""
+    wanted = [*LEARNERS] if tuple(names) == (EVERYONE,) else names
+    if EVERYONE in wanted:
+        raise IclError(f"--learners must be '{EVERYONE}' or names of learners, but is {','.join(names)}; leave one of them out")
+    found = {name: get_family(name, adapts) for name in wanted}
+    if adapts != "head" and not set(found) & set(lm_meta.METHODS):
+        raise IclError(
+            f"--adapts {adapts} is for {', '.join(lm_meta.METHODS)}, but --learners are {','.join(names)}; add one of them, or leave "
+            "--adapts out"
+        )
+    return {name: found[name] for name in LEARNERS if name in found}
+
+
+__all__ = ["EVERYONE", "LEARNERS", "Family", "Tools", "get_families", "get_family"]

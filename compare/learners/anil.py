@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def adapt(inner: Inner, meta: Params, x: Tensor, y: Tensor) -> Params:
     """Gradient descent of the head on the body's features of the support set."""
     features = inner.backbone.body(meta, x)
-    head = Objective(inner.backbone.head, inner.loss)
+    head = Objective(inner.backbone.head, inner.loss, inner.rows)
     return descend(head, meta, [(features, y)] * inner.steps, dict.fromkeys(head_names(meta), inner.lr))
 
 

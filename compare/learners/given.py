@@ -54,10 +54,16 @@ def _as(kind: Any, value: Any) -> Any:
     return value
 
 
-def with_settings(learner: str, given: Mapping[str, Settings]) -> Family:
-    """The learner's family; where settings are given, they are its whole grid, and nothing is searched."""
-    family = get_family(learner)
-    return replace(family, grid=(settings_of(learner, given[learner]),)) if learner in given else family
+def with_settings(learner: str, family: Family, given: Mapping[str, Settings]) -> Family:
+    """The family; where settings are given, they are its whole grid, and nothing is searched.
+
+    Raises IclError as `settings_of` does, and for a family that adapts something else than the settings are for.
+    """
+    if learner not in given:
+        return family
+    if type(family.grid[0]) is not type(get_family(learner).grid[0]):
+        raise IclError(f"settings of {learner} are for a head on frozen features; leave out --adapts, or its settings")
+    return replace(family, grid=(settings_of(learner, given[learner]),))
 
 
 def filled_in(given: Mapping[str, Settings]) -> dict[str, dict[str, Any]]:

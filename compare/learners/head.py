@@ -20,6 +20,8 @@ import numpy as np
 
 from compare import standardise
 from compare.backbones import BACKBONES
+from compare.diverged import check_finite
+from compare.learners.outer_loop import by_adapting, outer_loop
 from compare.learners.tensors import META_BATCH, arbitrary_labels, meta_batches, task_tensors
 from compare.learners.types import Tools
 from compare.memory import Chunks
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from compare.meta_gradient import Params, TaskBatch
+    from compare.outer import OuterState
 
 INNER_STEPS = 5
 MINIBATCH = 10
@@ -83,7 +86,10 @@ class HeadLearner:
         return Inner(BACKBONES[s.backbone], s.inner_lr, s.inner_steps, batch=MINIBATCH)
 
     def meta_train(self, episodes: Sequence[LearningEpisode], rng: np.random.Generator) -> HeadLearner:
-        """Outer steps over META_BATCH of the episodes each. Raises IclError when there are none."""
+        """Outer steps over META_BATCH of the episodes each. Raises IclError when there are none, Diverged for what is not finite.
+
+        A learner that has been meta-trained before keeps its scale of features.
+        """
         import torch
 
         if not episodes:
@@ -91,7 +97,7 @@ class HeadLearner:
                 f"{self.name} needs meta-train episodes of other tasks, but there are none; name tasks under 'related' in the card, "
                 "or use a smaller K"
             )
-        standardiser = standardise.from_meta_train(standardise.meta_rows(self.tools.features, episodes))
+        standardiser = self.standardiser or standardise.from_meta_train(standardise.meta_rows(self.tools.features, episodes))
         data = task_tensors(self.tools.features, standardiser, episodes)
         labels = len(episodes[0].support.labels)
         network = self.inner.backbone.initial(data.support_x.shape[-1], labels, rng, torch.float64)
@@ -103,10 +109,17 @@ class HeadLearner:
             return chunks(lambda size: self.method.direction(replace(self.inner, chunk_size=size), meta, tasks))
 
         step = meta_step(direction, optimiser)
-        for tasks in meta_batches(data, self.tools.meta_steps, arbitrary_labels(episodes), rng):
-            state = step(state, self.method.arrange(self.inner, tasks, rng))
+        drawn = meta_batches(data, arbitrary_labels(episodes), rng)
+
+        def one_step(state: OuterState) -> OuterState:
+            return step(state, self.method.arrange(self.inner, next(drawn), rng))
+
+        accuracies = by_adapting(self.tools.features, standardiser, partial(self.method.adapt, self.inner), self.inner.backbone)
+        state = outer_loop(self.tools.course, state, self.tools.meta_steps, rng, chunks, one_step, accuracies)
+        flops = self._meta_flops(network, data)
+        check_finite(state.params, f"{self.name} diverged in meta-training (inner_lr {self.settings.inner_lr:g})", flops)
         kept = {name: value.detach().numpy() for name, value in state.params.items()}
-        return replace(self, standardiser=standardiser, meta=kept, meta_flops=self._meta_flops(network, data))
+        return replace(self, standardiser=standardiser, meta=kept, meta_flops=flops)
 
     def learnt(self) -> dict[str, Tensor]:
         """See Learns."""

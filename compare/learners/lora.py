@@ -47,6 +47,8 @@ class LoraFactors:
 
     rank: int
     modules: str = MODULES[0]
+    last: int | None = None
+    """Only in so many of the last layers; None: in all."""
 
     def check(self, model: Any, who: str) -> None:
         """See Method."""
@@ -59,9 +61,11 @@ class LoraFactors:
 
         transposed = any(isinstance(module, Conv1D) for module in model.modules())
         names = self._names(model, "lora")
+        layers = int(model.config.get_text_config(decoder=True).num_hidden_layers)
         config = LoraConfig(
-            r=self.rank, lora_alpha=2 * self.rank, lora_dropout=0.0, target_modules=names, fan_in_fan_out=transposed, bias="none"
-        )
+            r=self.rank, lora_alpha=2 * self.rank, lora_dropout=0.0, target_modules=names, fan_in_fan_out=transposed, bias="none",
+            layers_to_transform=None if self.last is None else list(range(max(0, layers - self.last), layers)),
+        )  # fmt: skip
         return with_adapter(model, config, seed)
 
     def _names(self, model: Any, who: str) -> list[str]:

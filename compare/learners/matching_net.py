@@ -23,7 +23,7 @@ GRID = (Settings(10.0, False), Settings(1.0, False), Settings(10.0, True), Setti
 
 def remember(vectors: Tensor, y: Tensor, labels: int) -> Params:
     """The support itself, (n, width), and its labels, (n, labels)."""
-    return {"vectors": vectors, "members": one_hot(y, labels)}
+    return {"vectors": vectors, "members": one_hot(y, labels).to(vectors.dtype)}
 
 
 def compare(kept: Params, queries: Tensor, scale: float) -> Tensor:

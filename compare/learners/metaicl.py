@@ -18,6 +18,7 @@ import numpy as np
 
 from compare.adapted import Adapted
 from compare.learners.in_context import shuffled
+from compare.learners.language_course import LanguageCourse
 from compare.learners.lora import LoraFactors
 from compare.learners.prompted import Asking, PromptPredictor
 from compare.learners.types import Tools
@@ -66,8 +67,13 @@ class MetaICL:
         copied = self._untrained(int(rng.integers(2**63)))
         order = rng.permutation(max(len(episodes), self.settings.steps)) % len(episodes)
         batches = [self._lessons(episodes[int(i)], rng) for i in order[: self.settings.steps]]
-        flops = train(base_engine(self.tools), copied, batches, self.settings.lr, f"{self.name} in meta-training")
-        return replace(self, factors={name: value.detach() for name, value in copied.trainable.items()}, meta_flops=flops)
+
+        def now() -> MetaICL:
+            return replace(self, factors={name: value.detach().clone() for name, value in copied.trainable.items()})
+
+        along = LanguageCourse(self.tools.course, copied, len(batches), rng, now)
+        flops = train(base_engine(self.tools), copied, batches, self.settings.lr, f"{self.name} in meta-training", along)
+        return replace(now(), meta_flops=flops)
 
     def learnt(self) -> dict[str, Tensor]:
         """See Learns."""

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from compare import standardise
+from compare.diverged import check_finite
+from compare.learners.outer_loop import by_adapting, outer_loop
 from compare.learners.tensors import META_BATCH, meta_batches, task_tensors
 from compare.learners.types import Tools
 from compare.memory import Chunks
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from compare.meta_gradient import Params
+    from compare.outer import OuterState
 
 RANK = 32
 OUTER_LR = 0.003
@@ -78,7 +81,10 @@ class MetricLearner:
         return self.rule.name
 
     def meta_train(self, episodes: Sequence[LearningEpisode], rng: np.random.Generator) -> MetricLearner:
-        """Mean and spread of the features from the other tasks' rows; then the map, if it is to be trained."""
+        """Mean and spread of the features from the other tasks' rows; then the map, if it is to be trained.
+
+        Raises Diverged for a map that is not finite.
+        """
         import torch
 
         standardiser = standardise.fit(self.tools.features, episodes)
@@ -92,12 +98,17 @@ class MetricLearner:
         optimiser = Adam(OUTER_LR)
         chunks = Chunks(META_BATCH, f"{self.name} in meta-training")
         step = meta_step(lambda meta, tasks: chunks(lambda size: meta_gradient(meta, tasks, adapt, objective, size)), optimiser)
-        state = optimiser.start(start)
-        for tasks in meta_batches(data, self.tools.meta_steps, 0, rng):  # classes are compared, never named: nothing to permute
-            state = step(state, tasks)
+        drawn = meta_batches(data, 0, rng)  # classes are compared, never named: nothing to permute
+        accuracies = by_adapting(self.tools.features, standardiser, adapt, self._logits)
+
+        def one_step(state: OuterState) -> OuterState:
+            return step(state, next(drawn))
+
+        state = outer_loop(self.tools.course, optimiser.start(start), self.tools.meta_steps, rng, chunks, one_step, accuracies)
         support, queries = data.support_x.shape[1], data.query_x.shape[1]
         of_task = 3 * (self._map_flops(support + queries, width) + 3 * width * queries * labels)
         flops = self.tools.meta_steps * min(META_BATCH, data.tasks) * of_task
+        check_finite(state.params, f"{self.name} diverged in meta-training", flops)
         kept = {name: value.detach().numpy() for name, value in state.params.items()}
         return replace(self, standardiser=standardiser, map=kept, meta_flops=flops)
 
@@ -179,4 +190,4 @@ def one_hot(y: Tensor, labels: int) -> Tensor:
     """(n,) → (n, labels), float64."""
     import torch
 
-    return (y[:, None] == torch.arange(labels)).double()
+    return (y[:, None] == torch.arange(labels, device=y.device)).double()

@@ -23,7 +23,7 @@ GRID = (Settings(8.0, False), Settings(2.0, False, unit_length=False), Settings(
 
 def remember(vectors: Tensor, y: Tensor, labels: int) -> Params:
     """Means per label: (labels, width)."""
-    members = one_hot(y, labels)
+    members = one_hot(y, labels).to(vectors.dtype)
     return {"vectors": members.T @ vectors / members.sum(dim=0)[:, None]}
 
 

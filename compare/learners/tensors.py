@@ -40,11 +40,11 @@ def arbitrary_labels(episodes: Sequence[LearningEpisode]) -> int:
     return len(episodes[0].support.labels) if len({episode.support.labels for episode in episodes}) > 1 else 0
 
 
-def meta_batches(data: TaskBatch, steps: int, permuted: int, rng: np.random.Generator) -> Iterator[TaskBatch]:
-    """Of each outer step; `permuted`: number of labels whose columns are renamed task by task, 0 for none."""
+def meta_batches(data: TaskBatch, permuted: int, rng: np.random.Generator) -> Iterator[TaskBatch]:
+    """Of each outer step, drawn when it is asked for; `permuted`: number of labels whose columns are renamed task by task, 0 for none."""
     import torch
 
-    for _ in range(steps):
+    while True:
         chosen = rng.choice(data.tasks, size=min(META_BATCH, data.tasks), replace=False)
         tasks = data.take(torch.from_numpy(chosen))
         yield with_permuted_labels(tasks, permuted, rng) if permuted else tasks

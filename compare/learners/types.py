@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import astuple, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from compare.course import Course
 from compare.features import Features
 from compare.types import Learner
 from icl.encode import Encoder
@@ -58,6 +59,8 @@ class Tools:
     ledger: Ledger = field(default_factory=Ledger)
     kept: KeptScores | None = None
     """Asks the score store before the engine, for the model as it is; None asks the engine."""
+    course: Course = field(default_factory=Course)
+    """What a meta-training tells how it goes, and where it is kept meanwhile."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ answers or a confidence are compared.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ HARDEST = 10
 
 @dataclass(frozen=True)
 class Answers:
-    """One learner at one K on all queries of all episodes, in the same order for every learner."""
+    """One learner at one K on all queries of the episodes that it played, in the same order for every learner."""
 
     learner: str
     k_shot: int
@@ -48,6 +48,11 @@ class Answers:
     def right(self) -> NDArray[np.bool_]:
         """(n,); False where there is no answer."""
         return np.asarray(self.given == self.target)
+
+    def first(self, n: int) -> Answers:
+        """Of the first n queries."""
+        arrays = {name: getattr(self, name)[:n] for name in ("queries", "given", "target", "log_probs", "place")}
+        return replace(self, **arrays)
 
     def outcomes(self) -> list[Outcome]:
         """Of the episodes that have answers."""
@@ -97,15 +102,22 @@ def _answers(columns: dict[str, Any], codes: dict[str, Any], part: slice) -> Ans
     )
 
 
+def in_common(of: Sequence[Answers]) -> list[Answers]:
+    """On the queries that all of them were asked: a learner whose budget is used up has played the first episodes alone."""
+    fewest = min(len(answers.queries) for answers in of)
+    return [answers.first(fewest) for answers in of]
+
+
 def agreement(a: Answers, b: Answers) -> float | None:
     """Share of the queries that both answer to which they give the same answer; None when there are none."""
+    a, b = in_common((a, b))
     both = a.answered & b.answered
     return float((a.given == b.given)[both].mean()) if both.any() else None
 
 
 @dataclass(frozen=True)
 class Quadrants:
-    """Shares of all queries."""
+    """Shares of the queries that both were asked."""
 
     both: float
     only_a: float
@@ -115,6 +127,7 @@ class Quadrants:
 
 def quadrants(a: Answers, b: Answers) -> Quadrants:
     """Which of the two is right."""
+    a, b = in_common((a, b))
     return Quadrants(
         float((a.right & b.right).mean()),
         float((a.right & ~b.right).mean()),
@@ -136,6 +149,7 @@ class Hard:
 
 def hardest(of: Sequence[Answers], most: int = HARDEST) -> list[Hard]:
     """The queries that most learners get wrong, none that all get right; equal ones in the order of the episodes."""
+    of = in_common(of)
     right = np.array([answers.right for answers in of])
     wrong = (~right).sum(axis=0)
     order = [int(i) for i in np.argsort(-wrong, kind="stable")[:most] if wrong[i]]
@@ -144,5 +158,6 @@ def hardest(of: Sequence[Answers], most: int = HARDEST) -> list[Hard]:
 
 def shared_errors(of: Sequence[Answers]) -> tuple[float, float]:
     """Share of queries that all learners get right, and that none does."""
+    of = in_common(of)
     right = np.array([answers.right for answers in of])
     return float(right.all(axis=0).mean()), float((~right).all(axis=0).mean())

@@ -25,6 +25,8 @@ class Row:
 
     learner: str
     k_shot: int
+    episodes: int
+    """How many it played; fewer than there are where the budget was used up."""
     transductive: bool
     accuracy: str
     interval: str
@@ -57,6 +59,7 @@ def _row(row: Json, cost: Json) -> Row:
     return Row(
         learner=row["learner"],
         k_shot=row["k_shot"],
+        episodes=row.get("episodes", len(accuracy["per_episode"])),  # runs from before do not say
         transductive=row["transductive"],
         accuracy=number(accuracy["mean"]),
         interval=span(accuracy["ci95"]),
@@ -123,7 +126,8 @@ def may_conclude(summary: Json) -> str:
         parts = [f"no learner is told apart from {REFERENCE}"]
     elif names["open"]:
         parts.append(f"{', '.join(names['open'])} and {REFERENCE} are not told apart")
-    test = f"paired t test, Holm-adjusted over {len(tested)} contrast{'s' if len(tested) > 1 else ''}, 5 % level"
+    contrasts = len(tested) + sum(bool(row["difference_to_in_context"]) for row in summary.get("meta_test", ()))
+    test = f"paired t test, Holm-adjusted over {contrasts} contrast{'s' if contrasts > 1 else ''}, 5 % level"
     return f"On these queries, with this model and template ({test}): {'; '.join(parts)}."
 
 
@@ -153,16 +157,28 @@ def may_not_conclude(summary: Json, n_episodes: int) -> str:
             f"All learners but {REFERENCE} and zero-shot used labelled rows of {', '.join(used)}, to choose settings, to scale features "
             "or to meta-train. "
         )
+    fewest = min(len(row["accuracy"]["per_episode"]) for row in summary["rows"])
+    uneven = (
+        f"The budget paid for fewer than all {n_episodes} episodes with some learners (as few as {fewest}); their means are over those, "
+        f"the difference to {REFERENCE} is on episodes that both played. "
+        if fewest < n_episodes
+        else ""
+    )
     few = f"{n_episodes} episodes are few: an interval that is wide says so. " if n_episodes < 20 else ""
     return (
-        f"{told}{few}Nothing here speaks for other models, templates, label words or data; “not told apart” does not mean equal, and "
-        "seconds are those of one machine."
+        f"{told}{uneven}{few}Nothing here speaks for other models, templates, label words or data; “not told apart” does not mean equal, "
+        "and seconds are those of one machine."
     )
 
 
 def failures(summary: Json) -> list[tuple[str, str, str]]:
     """Learner and K, episode, reason."""
     return [(f"{row['learner']}, K = {row['k_shot']}", f["episode"], f["reason"]) for row in summary["rows"] for f in row["failures"]]
+
+
+def left_out(summary: Json) -> list[tuple[str, str]]:
+    """Learners that `all` would have named, and why they cannot run."""
+    return list((summary["budget"].get("learners_left_out") or {}).items())
 
 
 def command_line(spec: Json, *, probes: bool = True) -> str:
@@ -173,8 +189,8 @@ def command_line(spec: Json, *, probes: bool = True) -> str:
         if f.name == "settings":  # a file of them is kept beside the report
             words += ["--settings", SETTINGS] if spec.get("settings") else []
             continue
-        value = spec[f.name]
-        if f.name == "task" or (value == f.default and f.name not in always):
+        value = spec.get(f.name, f.default)  # runs from before lack some
+        if f.name == "task" or (value == f.default and f.name not in always) or value == []:
             continue
         words += [f"--{f.name.replace('_', '-')}", ",".join(map(str, value)) if isinstance(value, list) else str(value)]
     return shlex.join([*words, *([] if probes else ["--no-probes"])])

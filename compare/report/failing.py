@@ -17,7 +17,7 @@ from icl.report.figures import Figure, Table
 
 METRIC = ("protonet", "matching-net")
 UNDAMAGED = "as it is"
-DAMAGE_HEAD = ("Demonstrations", "The first of them", "Wrong answers", "Accuracy", "95 % interval", "Difference", "95 % interval")
+DAMAGE_HEAD = ("Demonstrations", "The first of them", "Wrong", "Accuracy", "Difference", "95 % interval")
 SHOWN = 90
 """Most characters of a demonstration in the table."""
 
@@ -38,7 +38,7 @@ def overlap_figures(traces: Json, summary: Json, chance: float) -> list[Figure]:
                 "accuracy": accuracy,
             }
             for row in rows
-            for (e, found), accuracy in zip(of_episode.items(), row["accuracy"]["per_episode"], strict=True)
+            for (e, found), accuracy in zip(of_episode.items(), row["accuracy"]["per_episode"], strict=False)
             if found["silhouette"] is not None
         ]
         if points:
@@ -52,7 +52,7 @@ def _overlap_figure(k: int, several: bool, points: charts.Rows, of_episode: dict
         (
             e,
             *(_number(found[n]) for n in ("silhouette", "fisher", "nearer_to_wrong")),
-            *(number(r["accuracy"]["per_episode"][i]) for r in rows),
+            *(number(r["accuracy"]["per_episode"][i]) if i < len(r["accuracy"]["per_episode"]) else "" for r in rows),
         )
         for i, (e, found) in enumerate(of_episode.items())
     )
@@ -99,7 +99,7 @@ def damage_table(traces: Json, chance: float) -> Table | None:
         shown = json.dumps(of["episodes"][0]["shown"], ensure_ascii=False)
         cut = shown if len(shown) <= SHOWN else f"{shown[: SHOWN // 2]} … {shown[-SHOWN // 2 :]}"
         mean = number(float(np.mean(values)))
-        rows.append((of["name"], cut, wrong, mean, span(t_interval(values)), signed(paired.mean), span(paired.ci95, signed)))
+        rows.append((of["name"], cut, wrong, mean, signed(paired.mean), span(paired.ci95, signed)))
     return Table(DAMAGE_HEAD, tuple(rows))
 
 

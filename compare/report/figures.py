@@ -62,7 +62,7 @@ def _strip(
     for name, of in values.items():
         low, high = of["ci95"] or (None, None)
         means.append({"group": name, "mean": of["mean"], "low": low, "high": high})
-        points += [{"group": name, "episode": e, "value": v} for e, v in zip(episodes, of["per_episode"], strict=True)]
+        points += [{"group": name, "episode": e, "value": v} for e, v in zip(episodes, of["per_episode"], strict=False)]
     spec = charts.strip(points, means, list(values), title, guess, limits)
     for layer in spec["layer"]:  # a learner has one colour on the whole page, whichever learners a chart shows
         if "color" in layer["encoding"]:
@@ -71,5 +71,8 @@ def _strip(
 
 
 def _numbers(values: dict[str, Json], episodes: Sequence[str], write: Any) -> Table:
-    rows = [(episode, *(write(of["per_episode"][i]) for of in values.values())) for i, episode in enumerate(episodes)]
+    rows = [
+        (episode, *(write(of["per_episode"][i]) if i < len(of["per_episode"]) else "" for of in values.values()))
+        for i, episode in enumerate(episodes)
+    ]
     return Table(("Episode", *values), (*rows, ("mean", *(write(of["mean"]) for of in values.values()))))

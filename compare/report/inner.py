@@ -9,6 +9,7 @@ import numpy as np
 from compare.report import looks, step_charts
 from compare.report.curves import TOGETHER
 from compare.report.facts import Json
+from compare.report.steps import largest_k
 from icl.report.charts import Rows
 from icl.report.figures import Figure, Table
 
@@ -18,12 +19,8 @@ HEAD = ("Learner", "K", "Episodes", "Loss before", "Loss at the last step", "Gra
 
 def figures(traces: Json) -> list[Figure]:
     """Loss, then gradient norm, at the largest K; with many learners kind by kind."""
-    groups = [of for of in traces["steps"] if of["episodes"]]
-    if not groups:
-        return []
-    largest = max(of["k_shot"] for of in groups)
-    groups = [of for of in groups if of["k_shot"] == largest]
-    panels: dict[str, list[Json]] = {"": groups}
+    groups = largest_k(traces)
+    panels = {"": groups}
     if len(groups) > TOGETHER:
         panels = {kind: [of for of in groups if of["learner"] in members] for kind, members in looks.KINDS.items()}
     return [_figure(quantity, kind, of) for kind, of in panels.items() if of for quantity in QUANTITIES]

@@ -11,12 +11,12 @@ COLOURS = 7
 KINDS: dict[str, tuple[str, ...]] = {
     "prompt": ("zero-shot", "in-context", "metaicl"),
     "language model's weights": ("fine-tune", "lora", "ia3", "bitfit", "prompt-tuning", "adapt-then-prompt"),
-    "frozen features": ("linear-probe", "protonet", "matching-net"),
-    "meta-learnt head": ("maml", "fomaml", "reptile", "anil", "meta-sgd"),
+    "frozen features": ("linear-probe", "protonet", "matching-net", "matching-net-fce"),
+    "meta-learnt": ("maml", "fomaml", "reptile", "anil", "meta-sgd"),
 }
 ORDER = tuple(name for names in KINDS.values() for name in names)
-SHAPES = {"prompt": "circle", "language model's weights": "square", "frozen features": "triangle-up", "meta-learnt head": "diamond"}
-DASHES = {"prompt": (1, 0), "language model's weights": (7, 3), "frozen features": (2, 2), "meta-learnt head": (7, 2, 2, 2)}
+SHAPES = {"prompt": "circle", "language model's weights": "square", "frozen features": "triangle-up", "meta-learnt": "diamond"}
+DASHES = {"prompt": (1, 0), "language model's weights": (7, 3), "frozen features": (2, 2), "meta-learnt": (7, 2, 2, 2)}
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from compare.report.page import Page
 
 RESULTS_HEAD = (
-    "Learner", "K", "Accuracy", "95 % interval", "Worst", "To in-context", "95 % interval", "p", "Failed",
+    "Learner", "K", "Episodes", "Accuracy", "95 % interval", "Worst", "To in-context", "95 % interval", "p", "Failed",
     "Adapt, s", "Adapt, FLOP", "Per query, s", "Per query, FLOP", "Meta-training, s",
     "Meta-training, FLOP", "Trainable", "Stored", "Transductive",
 )  # fmt: skip
@@ -37,6 +37,12 @@ def markdown(page: Page) -> str:
         *_section("In-context cost", page.prefix),
         *_section("Accuracy by gradient step", page.traced.steps_table, "Accuracy, and the steps after which it was read."),
         *_section("Gradient steps in the search", page.steps, "On meta-validation episodes, with the best of the rates tried."),
+        *_section("While they were meta-trained", page.course_table, "Accuracy after adapting, on a fixed few episodes."),
+        *_section(
+            "Labels permuted", page.permuted, "Queries are scored against the permuted labels too; memorised labels give chance or less."
+        ),
+        *_section("In and out of distribution", page.places),
+        *_section("On other tasks", page.elsewhere),
         *_section("Right and wrong beside the prompt", page.overlap, " ".join(page.shared_errors)),
         *_section("Calibration", page.calibration),
         *_section("Damaged demonstrations", page.traced.damage_table, f"In-context learning, K = {page.traced.damage_k}."),
@@ -48,6 +54,7 @@ def markdown(page: Page) -> str:
         "\n".join(f"- {name}: {value}" for name, value in page.budget),
         "## Failures",
         "\n".join(f"- {learner}, episode {episode}: {plain(reason)}" for learner, episode, reason in page.failures) or "None.",
+        "\n".join(f"- {learner} is left out: {plain(reason)}" for learner, reason in page.left_out),
         "## Made with",
         f"```bash\n{page.command}\n```",
         "\n".join(f"- {name}: {plain(value)}" for name, value in page.provenance),
@@ -65,7 +72,8 @@ def _overlap(at: str) -> str:
 
 def _row(row: facts.Row) -> tuple[str, ...]:
     return (
-        row.learner, str(row.k_shot), row.accuracy, row.interval, row.worst, row.difference, row.difference_interval, row.p_adjusted,
+        row.learner, str(row.k_shot), str(row.episodes), row.accuracy, row.interval, row.worst,
+        row.difference, row.difference_interval, row.p_adjusted,
         str(row.failed), *row.adapt, *row.per_query, *row.meta_train, row.trainable, row.stored, "yes" if row.transductive else "no",
     )  # fmt: skip
 

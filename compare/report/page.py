@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from compare.report import agreement, breakeven, curves, facts, figures, looks, tuning
+from compare.report import agreement, breakeven, course, curves, facts, figures, looks, shift, tuning
 from compare.report.answers import Answers, read_answers
 from compare.report.traced import Traced, traced
 from icl.report.embed import render
@@ -51,6 +51,13 @@ class Page:
     """None without in-context learning, or with nothing else."""
     costs: list[Figure]
     prefix: Table | None
+    course: list[Figure]
+    """Accuracy while learners are meta-trained."""
+    course_table: Table | None
+    permuted: Table | None
+    places: Table | None
+    """In and out of distribution; None where there is one place only."""
+    elsewhere: Table | None
     agreement: list[Figure]
     shared_errors: list[str]
     overlap: Table | None
@@ -65,6 +72,8 @@ class Page:
     """In-context accuracy by how full the window is; empty without in-context learning."""
     failures: list[tuple[str, str, str]]
     """Learner and K, episode, reason."""
+    left_out: list[tuple[str, str]]
+    """Learners that cannot run here, and why."""
     total_seconds: str
     phases: Pairs
     command: str
@@ -73,7 +82,7 @@ class Page:
     @property
     def figures(self) -> list[Figure]:
         """All charts of the page."""
-        first = (self.accuracy, self.differences, self.against_k, self.against_cost, self.costs)
+        first = (self.accuracy, self.differences, self.against_k, self.against_cost, self.costs, self.course)
         return [
             figure for group in (*first, self.agreement, self.reliability, self.against_window, self.traced.figures) for figure in group
         ]
@@ -128,6 +137,11 @@ def build_page(directory: Path, name: str) -> Page:
         break_even=_table(BREAK_EVEN_HEAD, curves.break_even_rows(summary, others, prompts)),
         costs=curves.cost_figures(summary, others, prompts),
         prefix=_table(PREFIX_HEAD, curves.prefix_rows(prompts)),
+        course=course.course_figures(summary, chance),
+        course_table=_table(course.COURSE_HEAD, course.course_rows(summary)),
+        permuted=_table(course.PERMUTED_HEAD, course.permuted_rows(summary)),
+        places=shift.places_table(summary),
+        elsewhere=_table(shift.ELSEWHERE_HEAD, shift.elsewhere_rows(summary)),
         agreement=agreement.matrices(of),
         shared_errors=[agreement.shared_words(some) for some in of.values() if len(some) > 1],
         overlap=_table(agreement.OVERLAP_HEAD, agreement.overlap_rows(of)),
@@ -139,6 +153,7 @@ def build_page(directory: Path, name: str) -> Page:
         budget=tuning.budget_pairs(summary),
         against_window=curves.against_window(summary, cost, chance),
         failures=facts.failures(summary),
+        left_out=facts.left_out(summary),
         total_seconds=seconds(sum(cost["seconds"].values())),
         phases=tuple((phase, seconds(value)) for phase, value in cost["seconds"].items()),
         command=facts.command_line(resolved["spec"], probes=measured.measured),

@@ -16,8 +16,9 @@ FAINT = 0.4
 def against_adapting(points: Rows, guess: float, within: Limits) -> Spec:
     """Demonstrations and gradient steps on one axis of FLOPs; the dashed line is what guessing gets.
 
-    `points`: learner, kind, flops, mean, what ("5 steps", "K = 4"), place (order along the learner's line), past (beyond the trained
-    number of steps), marked (the trained number, or a point of the prompt). 0 FLOPs stand at the left end.
+    `points`: learner, kind, flops, mean, what ("5 steps", "K = 4"), place (order along the learner's line), past (beyond the trained number
+    of steps), last (the trained number), marked (that, or a point of the prompt), said (whether `what` is written beside it). 0 FLOPs stand
+    at the left end.
     """
     import altair as alt
 
@@ -50,9 +51,32 @@ def against_adapting(points: Rows, guess: float, within: Limits) -> Spec:
         .mark_point(filled=True, size=22)
         .encode(shape=shape, opacity=alt.condition("datum.past", alt.value(FAINT), alt.value(0.9))),
         base.transform_filter("datum.marked").mark_point(filled=True, size=95, opacity=1).encode(shape=shape),
-        base.transform_filter("datum.marked").mark_text(dy=-12, fontSize=10).encode(text="what:N"),
+        base.transform_filter("datum.said && datum.flops > 0").mark_text(dy=-12, fontSize=10).encode(text="what:N"),
+        base.transform_filter("datum.said && datum.flops <= 0").mark_text(dy=-12, dx=-3, fontSize=10, align="left").encode(text="what:N"),
     ]
     return spec_of(alt.layer(*layers), height=TALL)
+
+
+def by_step(points: Rows, guess: float, within: Limits) -> Spec:
+    """`points`: learner, kind, step, mean, past, last. The dashed line is what guessing gets."""
+    import altair as alt
+
+    x = alt.X("step:Q", title="steps taken", axis=alt.Axis(tickMinStep=1, format="d", grid=False))
+    y = alt.Y(
+        "mean:Q", title="accuracy", scale=alt.Scale(domain=list(within), nice=False, clamp=True), axis=alt.Axis(tickCount=6, grid=True)
+    )
+    tips = ["learner:N", "step:Q", alt.Tooltip("mean:Q", format=".3f")]
+    base = alt.Chart(alt.InlineData(values=points)).encode(x=x, y=y, color=_colour(), tooltip=tips)
+    line = base.mark_line(strokeWidth=1.75).encode(strokeDash=_by_kind(alt.StrokeDash, looks.DASHES))
+    shape = _by_kind(alt.Shape, looks.SHAPES)
+    layers = [
+        alt.Chart(alt.InlineData(values=[{"guess": guess}])).mark_rule(style="reference").encode(y=alt.Y("guess:Q", title="accuracy")),
+        line.transform_filter("!datum.past").encode(opacity=alt.value(1)),
+        line.transform_filter("datum.past || datum.last").encode(opacity=alt.value(FAINT)),
+        base.transform_filter("!datum.last").mark_point(filled=True, size=30, opacity=0.8).encode(shape=shape),
+        base.transform_filter("datum.last").mark_point(filled=True, size=95, opacity=1).encode(shape=shape),
+    ]
+    return spec_of(alt.layer(*layers), height=240)
 
 
 def along_steps(points: Rows, broken: Rows, title: str) -> Spec:

@@ -18,7 +18,9 @@ from icl.report.figures import Figure, Table
 
 NOTHING = "zero-shot"
 """The prompt without demonstrations."""
-HEAD = ("Learner", "K", "Episodes", "Before", "A quarter", "Half", "All", "Twice")
+HEAD = ("Learner", "K", "Episodes", "Before", "¼", "½", "All", "Twice")
+SAID = 3
+"""Most learners of a chart whose number of steps is written beside them."""
 SHARES = (0.0, 0.25, 0.5, 1.0, 2.0)
 """Of the trained number of steps: the columns of the table."""
 
@@ -41,7 +43,37 @@ def figures(traces: Json, summary: Json, cost: Json, chance: float) -> list[Figu
     lines = {title: [p for of in members for p in points(of, episodes, chance, reading)] for title, members in panels.items()}
     every = [{"mean": p["mean"], "low": None, "high": None} for of in lines.values() for p in (*of, *prompt)]
     within = charts.limits(every, chance)
+    for of in lines.values():
+        few = len({p["learner"] for p in of}) <= SAID
+        of[:] = [{**p, "said": few and p["last"]} for p in of]
     return [_figure(i, title, [*prompt, *of], chance, within) for i, (title, of) in enumerate(lines.items())]
+
+
+def by_step(traces: Json, chance: float) -> list[Figure]:
+    """Accuracy against steps at the largest K, over all episodes that a learner was looked at in; many learners kind by kind."""
+    groups = largest_k(traces)
+    panels: dict[str, Rows] = {}
+    for of in groups:
+        kind = looks.kind_of(of["learner"]) if len(groups) > TOGETHER else ""
+        panels.setdefault(kind, []).extend(points(of, len(of["episodes"]), chance, {}))
+    within = charts.limits([{"mean": p["mean"], "low": None, "high": None} for of in panels.values() for p in of], chance)
+    out = []
+    for i, (kind, of_kind) in enumerate(panels.items()):
+        rows = tuple((p["learner"], str(p["step"]), number(p["mean"])) for p in of_kind)
+        words = "; ".join(f"{p['learner']} {number(p['mean'])} after {p['what']}" for p in of_kind if p["last"])
+        spec = step_charts.by_step(of_kind, chance, within)
+        title = f"{kind[0].upper()}{kind[1:]}" if kind else ""
+        out.append(
+            Figure(f"by-step-{i}", title, f"Accuracy by gradient step: {words}", spec, Table(("Learner", "Steps", "Accuracy"), rows))
+        )
+    return out
+
+
+def largest_k(traces: Json) -> list[Json]:
+    """The learners that take steps, at the largest K."""
+    groups = [of for of in traces["steps"] if of["episodes"]]
+    largest = max((of["k_shot"] for of in groups), default=0)
+    return [of for of in groups if of["k_shot"] == largest]
 
 
 def common_episodes(traces: Json) -> int:
@@ -59,7 +91,14 @@ def prompt_points(summary: Json, reading: Mapping[int, int], episodes: int) -> R
         mean = float(np.mean(row["accuracy"]["per_episode"][:episodes]))
         what = "no demonstrations" if not k else f"K = {k}"
         flops = reading.get(k, 0)
-        shared = {"learner": row["learner"], "kind": looks.kind_of(row["learner"]), "past": False, "last": False, "marked": True}
+        shared = {
+            "learner": row["learner"],
+            "kind": looks.kind_of(row["learner"]),
+            "past": False,
+            "last": False,
+            "marked": True,
+            "said": True,
+        }
         out.append({**shared, "what": what, "flops": flops, "mean": mean, "place": k})
     return out
 
@@ -70,7 +109,7 @@ def points(group: Json, episodes: int, chance: float, reading: Mapping[int, int]
     shown = reading.get(group["k_shot"], 0) if LEARNERS[name].shows_support else 0
     out: Rows = []
     for step, values, flops in read(group, episodes, chance):
-        place = {"past": step > trained, "last": step == trained, "marked": step == trained, "place": step}
+        place = {"step": step, "place": step, "past": step > trained, "last": step == trained, "marked": step == trained, "said": False}
         what = f"{step} step{'' if step == 1 else 's'}"
         out.append(
             {"learner": name, "kind": looks.kind_of(name), "what": what, "flops": flops + shown, "mean": float(np.mean(values)), **place}

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from compare.report import facts
+from compare.report import facts, shift
 from compare.run import ComparisonRun
 
 
@@ -24,6 +24,8 @@ def print_comparison(run: ComparisonRun) -> None:
     rows = facts.table_rows(summary, cost)
     console.print(accuracy_table(rows))
     console.print(cost_table(rows))
+    if elsewhere := shift.elsewhere_rows(summary):
+        console.print(_plain(shift.ELSEWHERE_HEAD, elsewhere))
     for line in footnotes(summary, rows):
         console.print(line, highlight=False, style="dim", markup=False)
     seconds = ", ".join(f"{name} {value:.1f}" for name, value in cost["seconds"].items())
@@ -36,11 +38,12 @@ def print_comparison(run: ComparisonRun) -> None:
 
 def accuracy_table(rows: list[facts.Row]) -> Table:
     """Accuracy and paired difference with their 95 % intervals: one line per learner and K."""
-    failing = any(row.failed for row in rows)
-    table = _table("K", "accuracy", "to in-context", "p", *(["failed"] if failing else []))
+    failing, uneven = any(row.failed for row in rows), len({row.episodes for row in rows}) > 1
+    table = _table("K", *(["episodes"] if uneven else []), "accuracy", "to in-context", "p", *(["failed"] if failing else []))
     for row in rows:
         accuracy, difference = _with(row.accuracy, row.interval), _with(row.difference, row.difference_interval)
-        table.add_row(_name(row), str(row.k_shot), accuracy, difference, row.p_adjusted, *([str(row.failed)] if failing else []))
+        played, failed = [str(row.episodes)] if uneven else [], [str(row.failed)] if failing else []
+        table.add_row(_name(row), str(row.k_shot), *played, accuracy, difference, row.p_adjusted, *failed)
     return table
 
 
@@ -63,6 +66,13 @@ def _table(*columns: str) -> Table:
     table.add_column("learner", no_wrap=True)
     for name in columns:
         table.add_column(name, justify="right", no_wrap=True)
+    return table
+
+
+def _plain(head: tuple[str, ...], rows: tuple[tuple[str, ...], ...]) -> Table:
+    table = _table(*(name.lower() for name in head[1:]))
+    for row in rows:
+        table.add_row(*map(escape, row))
     return table
 
 

@@ -31,6 +31,7 @@ class Traced:
     step_episodes: int
     """First episodes that the chart of steps is about."""
     steps: list[Figure]
+    by_step: list[Figure]
     steps_table: Table | None
     inner: list[Figure]
     inner_table: Table | None
@@ -57,6 +58,7 @@ def traced(directory: Path, summary: Json, cost: Json, chance: float) -> Traced:
         limits=traces["limits"],
         step_episodes=steps.common_episodes(traces),
         steps=steps.figures(traces, summary, cost, chance),
+        by_step=steps.by_step(traces, chance),
         steps_table=steps.table(traces, chance),
         inner=inner.figures(traces),
         inner_table=inner.table(traces),

@@ -39,10 +39,20 @@ def budget_pairs(summary: Json) -> Pairs:
         ("Meta-validation episodes", per_k(budget["meta_validation_episodes"])),
         ("Search", f"{scaled(budget['search_flops'], 'FLOP')} of playing for each learner and K, and one episode at least"),
         ("Outer steps", str(budget["meta_steps"])),
+        ("Meta-trained before", budget.get("meta_trained", "")),
+        ("Outer steps on the model itself", _bought(budget.get("meta_steps_bought") or {})),
         ("Left out", "; ".join(budget["left_out"])),
         ("Rows with a text of the task", f"{budget['texts_shared_with_the_task']:,} left out of the other tasks"),
     )
     return tuple((name, value) for name, value in pairs if value)
+
+
+def _bought(found: Json) -> str:
+    """`fomaml 31 (K = 4); what 10 TFLOP buy, by the cost of the first step`."""
+    if not found:
+        return ""
+    of = "; ".join(f"{name} " + ", ".join(f"{n} (K = {k})" for k, n in steps.items()) for name, steps in found["steps"].items())
+    return f"{of}: what {scaled(found['flops'], 'FLOP')} buy by the cost of the first step, at most as many as above"
 
 
 def steps_table(summary: Json) -> Table | None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from compare.cost import Meter
-from compare.learners import Tools
+from compare.learners import Tools, get_family
 from compare.learners.given import with_settings
 from compare.meta_tasks import MetaEpisodes
 from compare.play import play
@@ -32,11 +32,11 @@ class LearnerPlayer:
     @property
     def reads_features(self) -> bool:
         """Whether it is charged for hidden states."""
-        return with_settings(self.name, {}).uses_features
+        return get_family(self.name).uses_features
 
     def begin(self, settings: Settings, paid: set[str]) -> Learnt:
         """Meta-trains, with the same random stream for every setting. Raises IclError where that cannot be."""
-        family = with_settings(self.name, {self.name: settings})
+        family = with_settings(self.name, get_family(self.name), {self.name: settings})
         untrained = family.build(self.tools, family.grid[0])
         if self.reads_features:
             self.meter.store.compute(self.meter.meta_texts(self.meta.train))

@@ -7,11 +7,10 @@ from pathlib import Path
 
 from compare.cost import Meter
 from compare.features import FeatureStore
-from compare.kept import KeptFeatures
+from compare.kept import KeptFeatures, identity_of
 from compare.learners import Tools
 from compare.learners.types import Ledger
 from compare.meta_tasks import MetaEpisodes
-from compare.run import identity_of
 from compare.tune.learners import LearnerPlayer
 from compare.tune.prepare import Prepared
 from compare.tune.prompts import PromptPlayer, share_task
@@ -71,7 +70,7 @@ class Players:
         loaded, engine = self._model
         spec, builders, ledger = self.prepared.spec, self.prepared.builders, Ledger()
         encoder = Encoder(loaded.tokenizer)
-        identity = identity_of(self.prepared.source, spec.dtype, spec.device, engine, describe(spec.device, spec.dtype))
+        identity = identity_of(self.prepared.source, engine, spec.dtype, describe(spec.device, spec.dtype))
         features = KeptFeatures(ScoreStore(store_path()), identity, ledger, False)
         store = FeatureStore(engine, encoder, builders, loaded.context_window, features)
         tools = Tools(store, engine, encoder, builders, loaded.context_window, "none", spec.meta_steps, ledger=ledger)

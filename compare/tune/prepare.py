@@ -8,8 +8,9 @@ from pathlib import Path
 
 from compare import meta_tasks
 from compare.learners import LEARNERS
+from compare.learning import learning_episode
 from compare.meta_tasks import MetaTasks, Pools
-from compare.prepare import builder_of, check_kind, k_shot_episode
+from compare.prepare import builder_for, check_kind
 from compare.tune.defaults import default_settings, default_space
 from compare.tune.guard import sealed
 from compare.tune.samplers import check_search
@@ -81,7 +82,7 @@ class Prepared:
     def learning_episodes(self) -> list[LearningEpisode]:
         """The validation episodes, as learners are given them."""
         assert self.spec.k_shot is not None
-        return [k_shot_episode(e, resolve(e, self.task)[1], self.task, self.spec.k_shot) for e in self.episodes]
+        return [learning_episode(self.task, e, resolve(e, self.task)[1], self.spec.k_shot) for e in self.episodes]
 
 
 def prepare(spec: TuneSpec, data_dir: Path | None) -> Prepared:
@@ -146,7 +147,7 @@ def prepare(spec: TuneSpec, data_dir: Path | None) -> Prepared:
         pools=pools,
         spaces=spaces,
         usual={method: default_settings(method, name, pool) for method in spec.methods},
-        builders={task.name: builder, **{other.name: builder_of(other, template) for other in related.tasks}},
+        builders={task.name: builder, **{other.name: builder_for(other, template) for other in related.tasks}},
         source=source,
         episodes=tuple(episodes),
         test_episodes=tuple(test_episodes),

@@ -21,6 +21,10 @@ DataDir = Annotated[
     Path | None,
     typer.Option("--data-dir", envvar="ICL_DATA_DIR", help="Local mirror of hub data: DIR/<dataset>/{train,validation,test}.jsonl."),
 ]
+Workspace = Annotated[
+    Path | None,
+    typer.Option("--workspace", envvar="ICL_WORKSPACE", help="Directory of collected tasks ('icl tasks add'). [default: workspace]"),
+]
 
 
 def print_json(value: Any) -> None:
@@ -50,3 +54,16 @@ def count_or_all(value: str, name: str) -> int | None:
 def names(value: str) -> tuple[str, ...]:
     """A comma-separated list."""
     return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
+def counts(value: str) -> tuple[int, ...]:
+    """`1,4` → (1, 4). Raises IclError for anything but positive whole numbers."""
+    parts = names(value)
+    if not parts or not all(part.isdigit() and int(part) >= 1 for part in parts):
+        raise IclError(f"--k-shot must be positive whole numbers with commas between them, but is '{value}'; for example --k-shot 1,4")
+    return tuple(int(part) for part in parts)
+
+
+def given(context: typer.Context) -> set[str]:
+    """Names of the parameters that stand on the command line."""
+    return {name for name in context.params if getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"}

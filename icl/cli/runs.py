@@ -83,7 +83,7 @@ def resume(
     from icl.runs.find import find_unfinished, kind_of
 
     directory = find_unfinished(run, out)
-    go_on, show = _comparison() if kind_of(directory) == "compare" else _evaluation()
+    go_on, show = {"compare": _comparison, "compare-images": _comparison_on_images}.get(kind_of(directory), _evaluation)()
     with when_interrupted(f"what is finished is kept in {directory}; 'icl runs resume {directory}' continues"), Watcher() as watcher:
         finished = go_on(directory, data_dir=data_dir, events=watcher)
     if json:
@@ -106,6 +106,14 @@ def _comparison() -> tuple[Any, Any]:
     from compare.run import resume
 
     return resume, print_comparison
+
+
+def _comparison_on_images() -> tuple[Any, Any]:
+    """How a comparison on images goes on, and how it is shown."""
+    from compare.images.report.terminal import print_images
+    from compare.images.run import resume
+
+    return resume, print_images
 
 
 @app.command("export")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from icl.cli import tasks_import, tasks_mirror
-from icl.cli.options import DataDir, Debug, Json, count_or_all, print_json
+from icl.cli.options import DataDir, Debug, Json, Workspace, count_or_all, print_json
 from tasks.errors import IclError
 
 if TYPE_CHECKING:
@@ -25,13 +25,20 @@ app = typer.Typer(
 
 
 @app.command("list")
-def list_tasks(json: Json = False, debug: Debug = False) -> None:
-    """Every task of the library, with its kind and where its data comes from."""
+def list_tasks(workspace: Workspace = None, json: Json = False, debug: Debug = False) -> None:
+    """Every task of the library and of the workspace, with its kind and where its data comes from."""
     from tasks.cardfile import load_card
     from tasks.load import find_card, library_names
+    from tasks.workspace import versions, workspace_card, workspace_dir, workspace_names
 
-    cards = [load_card(find_card(name)) for name in library_names()]
-    rows = [{"name": c.name, "kind": c.kind, "source": c.source.type, "licence": c.licence, "description": c.description} for c in cards]
+    place = workspace_dir(workspace)
+    own = [(path, versions(place, name)[-1]) for name in workspace_names(place) if (path := workspace_card(name, place))]
+    cards = [*((load_card(find_card(name)), None) for name in library_names()), *((load_card(path), version) for path, version in own)]
+    rows = [
+        {"name": c.name, "kind": c.kind, "source": c.source.type, "licence": c.licence, "description": c.description}
+        | ({"version": version} if version else {})
+        for c, version in cards
+    ]
     if json:
         print_json(rows)
         return
@@ -40,7 +47,8 @@ def list_tasks(json: Json = False, debug: Debug = False) -> None:
 
     table = Table("task", "kind", "source", "description", box=None, header_style="bold", pad_edge=False)
     for row in rows:
-        table.add_row(row["name"], row["kind"], row["source"], row["description"])
+        version = f" (version {row['version']})" if "version" in row else ""
+        table.add_row(str(row["name"]), str(row["kind"]), f"{row['source']}{version}", str(row["description"]))
     Console().print(table)
 
 
@@ -185,6 +193,29 @@ def new(
         raise
     shown = shlex.quote(str(path))
     print(f"written to {path}\ncheck it: icl tasks validate {shown}\nuse it:   icl evaluate {shown}")
+
+
+@app.command("add")
+def add(
+    card: Annotated[Path, typer.Argument(metavar="CARD", help="The card's file (.yaml); the data files that it names are copied with it.")],
+    workspace: Workspace = None,
+    data_dir: DataDir = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Register a card in the workspace: its name then stands for it everywhere. A changed card becomes a new version."""
+    from tasks.load import find_card, library_names, load_task
+    from tasks.workspace import SETTING, add_task, workspace_dir
+
+    place = workspace_dir(workspace)
+    added = add_task(find_card(card), place, library_names(), lambda copy: _check_template(load_task(copy, data_dir)))
+    if json:
+        print_json({"name": added.name, "version": added.version, "card": str(added.path), "added": added.made})
+        return
+    print(f"{'added' if added.made else 'unchanged:'} {added.name}, version {added.version}, in {place}")
+    if place != workspace_dir():
+        print(f"to use it by its name: export {SETTING}={shlex.quote(str(place))}")
+    print(f"use it: icl evaluate {added.name}")
 
 
 app.command("import")(tasks_import.import_tasks)

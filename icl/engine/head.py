@@ -50,7 +50,7 @@ class Head:
 
     def logits(self, hidden: Tensor) -> Tensor:
         """(rows, hidden) → (rows, vocabulary), float32."""
-        logits = torch.nn.functional.linear(hidden.to(self.weight.device).float(), self.weight, self.bias)
+        logits = torch.nn.functional.linear(hidden.to(self.weight), self.weight, self.bias)
         if self.scale != 1.0:
             logits *= self.scale
         return self.cap * torch.tanh(logits / self.cap) if self.cap else logits

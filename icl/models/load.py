@@ -82,6 +82,18 @@ def load_config(source: ModelSource) -> Any:
         return config.get_text_config(decoder=True)
 
 
+def load_skeleton(source: ModelSource) -> Any:
+    """The model's modules with the shapes of their weights, but no numbers in them: what a question about its architecture needs."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    quiet_transformers()
+    with explained(f"--model {source.name} cannot be loaded"), torch.device("meta"):
+        trusted = source.permissions.trust_remote_code
+        config = AutoConfig.from_pretrained(source.path, trust_remote_code=trusted, local_files_only=True)
+        return AutoModelForCausalLM.from_config(config, trust_remote_code=trusted)
+
+
 @contextmanager
 def explained(what: str) -> Iterator[None]:
     """What a library says about the broken files of a model, as one line."""

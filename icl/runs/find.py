@@ -15,7 +15,7 @@ LATEST = "latest"
 MOST_NAMED = 6
 """Runs that a message names."""
 
-OTHERS = {"compare": "a comparison", "sensitivity": "a sensitivity report"}
+OTHERS = {"compare": "a comparison", "compare-images": "a comparison on images", "sensitivity": "a sensitivity report"}
 """Commands whose runs are not evaluations, and what such a run is called."""
 
 
@@ -77,7 +77,7 @@ def _evaluation(directory: Path) -> Run:
     if (kind := kind_of(directory)) in OTHERS:
         raise IclError(
             f"{directory} is {OTHERS[kind]}, and 'icl runs' reads evaluations; its table is in {directory / 'report.html'}, "
-            f"and the same 'icl {kind}' command prints it again"
+            f"and the same 'icl {kind.partition('-')[0]}' command prints it again"
         )
     return Run(directory)
 

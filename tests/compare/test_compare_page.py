@@ -79,10 +79,13 @@ def test_the_page_opens_whole(chromium: str, run: ComparisonRun, width: int, sch
         "reliability": 4,
         "window": 1,
         "steps": 2,
+        "by step": 1,
         "inner loop": 2,
         "overlap": 2,
         "damage": 1,
+        "course of meta-training": len([row for row in run.read("summary")["rows"] if row["course"] and row["k_shot"] == 2]),
     }
+    assert charts["course of meta-training"] >= 1
     assert drawn == sum(charts.values())
     assert overflow <= 0
     assert cut == 0 or width == 390, "no table is cut off on a desk"
@@ -93,6 +96,9 @@ def test_the_page_opens_whole(chromium: str, run: ComparisonRun, width: int, sch
         f"## {title}" in written
         for title in (
             "Results",
+            "While they were meta-trained",
+            "Labels permuted",
+            "In and out of distribution",
             "Break-even",
             "Accuracy by gradient step",
             "Calibration",

@@ -84,7 +84,7 @@ def test_a_run_has_its_files_and_the_json_of_the_issue(spec: ComparisonSpec, tmp
     assert [(row["learner"], row["k_shot"]) for row in printed["rows"]] == [(name, k) for k in (1, 3) for name in NAMES]
     for row in printed["rows"]:
         assert set(row) == {
-            "learner", "task", "k_shot", "accuracy", "difference_to_in_context", "seconds", "flops", "trainable_parameters",
+            "learner", "task", "k_shot", "episodes", "accuracy", "difference_to_in_context", "seconds", "flops", "trainable_parameters",
             "bytes_per_task", "transductive", "failed_episodes",
         }  # fmt: skip
         assert set(row["seconds"]) == set(row["flops"]) == {"meta_train", "adapt", "per_query"}
@@ -94,6 +94,35 @@ def test_a_run_has_its_files_and_the_json_of_the_issue(spec: ComparisonSpec, tmp
     prompt = printed["rows"][0]
     assert (prompt["flops"]["adapt"], prompt["flops"]["meta_train"], prompt["trainable_parameters"]) == (0, 0, 0)
     json.dumps(printed, allow_nan=False)
+
+
+def test_a_budget_buys_the_first_episodes_and_contrasts_are_on_those_that_both_played(spec: ComparisonSpec, tmp_path: Path) -> None:
+    whole = run_comparison(replace(spec, episodes=4), out=tmp_path / "whole")
+    rows = {(row["learner"], row["k_shot"]): row for row in whole.read("cost")["rows"]}
+    queries = len(whole_queries(whole))
+    dear = rows["in-context", 3]["flops"]["adapt"] + queries * rows["in-context", 3]["flops"]["per_query"]
+    cut = run_comparison(replace(spec, episodes=4, budget=2.5 * dear / 1e12), out=tmp_path / "cut")
+    found = {(row["learner"], row["k_shot"]): row for row in cut.read("summary")["rows"]}
+    expected = {(row["learner"], row["k_shot"]): row for row in whole.read("summary")["rows"]}
+    assert found["in-context", 3]["episodes"] == 3, "what is left pays for a part of the third"
+    for cell, row in found.items():
+        n = row["episodes"]
+        assert 2 <= n <= 4
+        assert row["accuracy"]["per_episode"] == expected[cell]["accuracy"]["per_episode"][:n]
+        if row["difference_to_in_context"]:
+            both = min(n, found["in-context", cell[1]]["episodes"])
+            ours, prompt = (found[name, cell[1]]["accuracy"]["per_episode"][:both] for name in (cell[0], "in-context"))
+            assert row["difference_to_in_context"]["per_episode"] == pytest.approx([a - b for a, b in zip(ours, prompt, strict=True)])
+    page = (cut.dir / "report.html").read_text(encoding="utf-8")
+    assert "3 of 4 episodes" in page
+    assert "The budget paid for fewer than all 4 episodes" in page
+    assert "--budget" in (cut.dir / "report.md").read_text(encoding="utf-8")
+
+
+def whole_queries(run: ComparisonRun) -> list[str]:
+    """Ids of the queries of an episode."""
+    table = pq.read_table(run.dir / "predictions.parquet").to_pylist()
+    return list(dict.fromkeys(row["query"] for row in table if row["episode"] == table[0]["episode"]))
 
 
 def test_results_can_be_made_again_from_the_predictions(spec: ComparisonSpec, tmp_path: Path) -> None:

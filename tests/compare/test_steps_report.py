@@ -68,6 +68,13 @@ def test_demonstrations_and_steps_on_one_axis_in_the_same_episodes() -> None:
     assert "adapt-then-prompt, 1 step" not in rows
 
 
+def test_accuracy_by_step_has_every_episode() -> None:
+    (figure,) = steps.by_step(TRACES, 0.5)
+    assert figure.numbers.rows[:2] == (("maml", "0", "0.433"), ("maml", "1", "0.500"))
+    assert ("adapt-then-prompt", "2", "0.700") in figure.numbers.rows
+    assert steps.by_step({"steps": []}, 0.5) == []
+
+
 def test_the_table_has_every_episode() -> None:
     found = steps.table(TRACES, 0.5)
     assert found is not None
@@ -102,7 +109,7 @@ def test_damage_is_paired_with_the_same_episodes() -> None:
     assert figure.numbers.rows == (("e000", "0.800", "0.600"), ("e001", "0.900", "0.500"))
     found = failing.damage_table(TRACES, 0.5)
     assert found is not None
-    name, shown, wrong, accuracy, _, difference, _ = found.rows[0]
+    name, shown, wrong, accuracy, difference, _ = found.rows[0]
     assert (name, shown, wrong, accuracy, difference) == ("labels permuted", '"Text: a\\nSentiment: good\\n\\n"', "3, 2", "0.550", "−0.300")
     assert failing.damage_figures({"damage": []}, 0.5) == []
 
@@ -114,6 +121,7 @@ def test_many_learners_are_drawn_by_kind_at_the_largest_k() -> None:
     assert [figure.title for figure in found] == ["Language model's weights, K = 4", "Meta-learnt head, K = 4"]
     assert len({figure.id for figure in found}) == 2
     assert len({figure.id for figure in inner.figures({"steps": groups})}) == 4
+    assert [figure.title for figure in steps.by_step({"steps": groups}, 0.5)] == ["Meta-learnt head", "Language model's weights"]
     two = steps.figures({"steps": groups[::7]}, SUMMARY, COST, 0.5)
     assert [figure.title for figure in two] == ["K = 1", "K = 4"]
 

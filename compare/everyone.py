@@ -1,0 +1,54 @@
+"""`--learners all`: whoever can run on this task and model. Those who cannot are left out, each with the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from compare.learners import Family, Tools
+from compare.meta_tasks import MetaTasks, require_related
+from compare.types import ComparisonSpec
+from icl.models import ModelSource, load_skeleton
+from tasks import IclError, Task
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A learner that takes no part, and why."""
+
+    learner: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.learner} is left out: {self.reason}"
+
+
+@dataclass(frozen=True)
+class _Shape:
+    """In the place of an engine, for a question that the model's modules answer."""
+
+    model: Any
+
+
+def able(
+    families: Mapping[str, Family], spec: ComparisonSpec, task: Task, related: MetaTasks | None, source: ModelSource
+) -> tuple[dict[str, Family], tuple[LeftOut, ...]]:
+    """Those that can run, and the others. `related` of None: there are classes to meta-train on, so nobody needs other tasks.
+
+    The model is looked at without its weights.
+    """
+    nothing: Any = None
+    shape = _Shape(load_skeleton(source))
+    tools = Tools(nothing, cast(Any, shape), nothing, {}, 0, spec.calibration, spec.meta_steps)
+    found, left = {}, []
+    for name, family in families.items():
+        try:
+            if family.needs_meta_train and related is not None:
+                require_related(task, related, name)
+            family.build(tools, family.grid[0])
+        except IclError as error:
+            left.append(LeftOut(name, str(error).rpartition(";")[0] or str(error)))  # what to do about it does not apply here
+        else:
+            found[name] = family
+    return found, tuple(left)

@@ -1,0 +1,1 @@
+"""What a comparison on images shows: tables, charts, a page."""

@@ -1,0 +1,1 @@
+"""The causal language model itself as the network of a gradient-based meta-learner."""

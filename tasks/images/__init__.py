@@ -1,0 +1,1 @@
+"""Image sources of few-shot learning: a file each; episodes as rows of their arrays."""
