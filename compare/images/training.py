@@ -15,7 +15,6 @@ from compare.checkpoint import load_state, save_state
 from compare.images.learners.types import ImageLearner
 from compare.outer import OuterState, meta_step
 from compare.sampling import Sampler
-from compare.traced import traced
 from icl.runs import write_json
 from icl.runs.files import read_json
 from tasks import IclError, keyed_rng
@@ -63,7 +62,8 @@ class Training:
         state, curve, seconds = self._begin()
         if self.looks[0] == 0 and not curve:
             curve.append(self._point(0, state, look))
-        step = traced(meta_step(self.learner.direction, self.learner.optimiser(self.steps)))
+        # Not traced: on networks of this size the passes over activations take the time, and a trace takes seconds to make.
+        step = meta_step(self.learner.direction, self.learner.optimiser(self.steps))
         kept = since = time.monotonic()
         for tasks in ahead(self._tasks, range(int(state.step), self.steps)):
             state = step(state, tasks)

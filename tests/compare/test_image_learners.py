@@ -18,7 +18,6 @@ from compare.learners import maml
 from compare.meta_gradient import TaskBatch, meta_gradient, outer_loss
 from compare.meta_method import Inner
 from compare.outer import meta_step
-from compare.traced import traced
 from tasks import IclError, keyed_rng
 from tasks.images.episodes import Shape, sample
 
@@ -32,7 +31,7 @@ def train(learner: ImageLearner, steps: int) -> tuple[dict[str, torch.Tensor], d
     sampler = ImageSampler(TRAIN, Shape(s.n_way, s.k_shot, s.train_queries), global_labels=learner.global_labels)
     state = learner.optimiser(steps).start(learner.start(keyed_rng(0, "start")))
     begun = dict(state.params)
-    step = traced(meta_step(learner.direction, learner.optimiser(steps)))
+    step = meta_step(learner.direction, learner.optimiser(steps))
     for i in range(steps):
         tasks = learner.arrange(sampler.sample(keyed_rng(0, "tasks", i), 4), keyed_rng(0, "arrange", i))
         state = step(state, tasks)
