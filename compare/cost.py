@@ -11,7 +11,8 @@ single query costs that comes alone, and what it costs when the keys and values 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -73,6 +74,17 @@ class Meter:
     def reused(self) -> int:
         """Those of them that an earlier comparison computed."""
         return forward_flops(self.model, self.ledger.reused)
+
+    @contextmanager
+    def apart(self) -> Iterator[None]:
+        """What is computed inside is charged to no learner, and what the score store spares there is not told as spared."""
+        ledger = self.ledger
+        spared, reused, before = ledger.spared, ledger.reused, self.so_far()
+        try:
+            yield
+        finally:
+            ledger.spared, ledger.reused = spared, reused
+            ledger.probing += self.so_far() - before
 
     def features(self, texts: Iterable[str]) -> tuple[float, int]:
         """Seconds and FLOPs of the features of these texts."""

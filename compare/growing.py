@@ -15,11 +15,13 @@ from typing import Any
 
 from compare import search
 from compare.course import WATCHED, Course
+from compare.diverged import DivergedLearner
 from compare.features import FeatureStore
 from compare.journal import Forgetful, check_same_spec
 from compare.kept import KeptFeatures, identity_of
-from compare.learners import LEARNERS, Family, Tools, get_family
+from compare.learners import Family, Tools, get_family
 from compare.learners.head import HeadLearner
+from compare.learners.lm_meta import METHODS as GRADIENT_BASED
 from compare.learners.types import Ledger
 from compare.meta_tasks import MetaEpisodes, Pools
 from compare.midway import Midway
@@ -89,9 +91,9 @@ def meta_train(wish: Wish, *, go_on: bool, data_dir: Path | None = None, events:
 
 def _family(wish: Wish) -> Family:
     family = get_family(wish.learner)
-    if not (family.uses_features and family.needs_meta_train):
-        known = ", ".join(name for name, of in LEARNERS.items() if of.uses_features and of.needs_meta_train)
-        raise IclError(f"meta-train needs a learner that takes outer steps, but {wish.learner} is none; choose one of {known}")
+    if wish.learner not in GRADIENT_BASED:
+        known = ", ".join(GRADIENT_BASED)
+        raise IclError(f"meta-train needs a learner whose outer steps move a head, but {wish.learner} is none; choose one of {known}")
     for name, value in {"k-shot": wish.k_shot, "meta-steps": wish.meta_steps}.items():
         if value < 1:
             raise IclError(f"--{name} must be 1 or more, but is {value}")
@@ -199,6 +201,8 @@ class Training:
 
     def _first(self, tools: Tools, meta: MetaEpisodes) -> HeadLearner:
         learner = search.choose(self.family, tools, self.wish.k_shot, meta, self.wish.seed, memory=Places(self)).learner
+        if isinstance(learner, DivergedLearner):
+            raise IclError(f"{learner.reason}, whatever its settings; meta-train with fewer --meta-steps")
         assert isinstance(learner, HeadLearner)  # all families that are let in here are
         return learner
 

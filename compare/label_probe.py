@@ -24,7 +24,7 @@ from tasks import keyed_rng
 EPISODES = 20
 """Of meta-training, and of the test, for learners on features."""
 LANGUAGE_EPISODES = 3
-LANGUAGE_QUERIES = 30
+LANGUAGE_QUERIES = 20
 """The same, and how many of their queries, for learners that ask the language model."""
 
 

@@ -7,8 +7,7 @@ few. `traces.json` holds them; `--no-probes` leaves them out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,6 +16,7 @@ from compare.cost import Meter
 from compare.damage import Damage, damages
 from compare.journal import Memory, Record
 from compare.learners import LEARNERS, Tools
+from compare.learners.matching_net_fce import FullContextLearner
 from compare.learners.metric import MetricLearner
 from compare.memory import OutOfMemory
 from compare.overlap import overlap
@@ -36,6 +36,8 @@ MODEL_EPISODES = 3
 DAMAGE_EPISODES = 3
 """First episodes whose demonstrations are damaged, at the largest K."""
 FILE = "traces.json"
+METRIC = (MetricLearner, FullContextLearner)
+"""Learners that compare features."""
 
 
 @dataclass(frozen=True)
@@ -87,22 +89,11 @@ class Probes:
             if probe.key in known:
                 found[probe.key] = dict(known[probe.key].facts)
                 continue
-            with self.clock.phase("probing"), self._apart():
+            with self.clock.phase("probing"), self.meter.apart():
                 found[probe.key] = probe.measure()
             self.memory.put(probe.key, Record(found[probe.key]))
             self.events.section_done()
         return found
-
-    @contextmanager
-    def _apart(self) -> Iterator[None]:
-        """What is computed inside is charged to no learner, and what the score store spares is not told as spared."""
-        ledger = self.meter.ledger
-        spared, reused, before = ledger.spared, ledger.reused, self.meter.so_far()
-        try:
-            yield
-        finally:
-            ledger.spared, ledger.reused = spared, reused
-            ledger.probing += self.meter.so_far() - before
 
     def _steps(self, result: Result, learner: Stepwise) -> Group:
         cheap = LEARNERS[result.learner].uses_features
@@ -123,7 +114,7 @@ class Probes:
 
     def _overlaps(self, results: Sequence[Result]) -> list[Group]:
         """Once per K: the metric learners of a K share their features."""
-        first = {r.k_shot: r for r in reversed(results) if isinstance(r.chosen.learner, MetricLearner)}
+        first = {r.k_shot: r for r in reversed(results) if isinstance(r.chosen.learner, METRIC)}
 
         def probe(result: Result, played: Played) -> Probe:
             return Probe(f"overlap/{result.k_shot}/{played.episode.id}", lambda: self._overlap(result, played))
@@ -132,7 +123,7 @@ class Probes:
 
     def _overlap(self, result: Result, played: Played) -> Json:
         learner, episode, vectors = result.chosen.learner, played.episode, self.tools.features.vectors
-        assert isinstance(learner, MetricLearner)
+        assert isinstance(learner, METRIC)
         support = vectors(episode.support.task, episode.support.queries)
         scale = learner.standardiser or standardise.from_support(support)
         queries = scale(vectors(episode.support.task, episode.queries))

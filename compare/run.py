@@ -12,7 +12,7 @@ import math
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -270,15 +270,15 @@ class Contest:
         rows = self.meter.features(self.meter.meta_texts(meta.train)) if family.uses_features else (0.0, 0)
         spent = (chosen.meta_train_seconds + rows[0], chosen.learner.meta_flops + rows[1])
 
-        def on(task: str, episodes: Sequence[LearningEpisode], found: Probe | None = None) -> Result:
+        def on(task: str, episodes: Sequence[LearningEpisode]) -> Result:
             with self.clock.phase("adapt and predict"):
                 played = self._series(chosen.learner, name, task, k, episodes)
             seconds, flops = splits(played, spent, self.meter if family.uses_features else None)
-            return Result(task, name, k, chosen.learner.transductive, chosen, played, seconds, flops, found)
+            return Result(task, name, k, chosen.learner.transductive, chosen, played, seconds, flops)
 
-        main = on(self.prepared.task.name, self.episodes[k], self._probe(chosen.learner, name, k))
+        main = on(self.prepared.task.name, self.episodes[k])
         self.elsewhere += [on(task, episodes) for task, episodes in self.others[k].items()]
-        return main
+        return replace(main, probe=self._probe(chosen.learner, name, k))  # last: what it asks is found in the store afterwards
 
     def _series(self, learner: Learner, name: str, task: str, k: int, episodes: Sequence[LearningEpisode]) -> tuple[Played, ...]:
         """The first episodes, as many as the budget pays for: all without one."""
@@ -299,7 +299,7 @@ class Contest:
         family = self.prepared.families[name]
         if not is_probed(name, family):
             return None
-        with self.clock.phase("probes"):
+        with self.clock.phase("probing"), self.meter.apart():
             return probe(
                 family, self.meta[k].train, self.episodes[k], self.prepared.spec.seed,
                 lambda part, episode: self._played(learner, f"{name}/{k}/probe/{part}/{episode.id}", episode),

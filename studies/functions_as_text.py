@@ -3,7 +3,10 @@
     python studies/functions_as_text.py                          # trains what is not trained yet, asks the model, prints the table
     python studies/functions_as_text.py --docs docs/studies      # the same, and writes table, numbers and plot there
 
-All numbers are rounded to two decimals, for every learner. Trainings are kept in `--out`; after a kill the same command goes on.
+    python studies/functions_as_text.py --learners maml --families sinusoid-1d      # a part of it
+
+All numbers are rounded to two decimals, for every learner. Trainings are kept in `--out`, the model's answers in the score store;
+after a kill the same command goes on.
 """
 
 from __future__ import annotations
@@ -11,8 +14,9 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +46,7 @@ if TYPE_CHECKING:
 Values = NDArray[np.float64]
 
 SHOWN = (2, 4, 8, 16)
-TASKS, QUERIES = 30, 5
+TASKS, QUERIES = 30, 4
 TRANSFORMER_STEPS, MAML_STEPS = 2500, 2000
 INNER = Inner(mlp((40, 40)), lr=0.01, steps=5, loss=squared_error)
 KEEP_EVERY = 500
@@ -170,30 +174,46 @@ def said(what: str, step: int, loss: float | None = None) -> None:
 
 def language_model(name: str) -> NumbersInContext:
     """The model in memory, with the study's template."""
+    from icl.cost import Clock
     from icl.device import resolve_dtype
     from icl.encode import Encoder
     from icl.engine.hf import HFEngine
+    from icl.engine.store import Identity, ScoreStore, StoredEngine, store_path
+    from icl.environment import describe
     from icl.models import load_model, resolve_model
     from prompts import PromptBuilder, load_template
 
-    loaded = load_model(resolve_model(name), resolve_dtype("auto", "cpu"), "cpu")
+    source, dtype = resolve_model(name), resolve_dtype("auto", "cpu")
+    loaded = load_model(source, dtype, "cpu")
     template = load_template(str(Path(__file__).with_name("functions-as-text") / "lines.jinja"))
     builder = PromptBuilder(template, regression_task("functions", template, MAX_NEW_TOKENS))
-    engine = HFEngine(loaded.model, loaded.tokenizer, 1024)
-    return NumbersInContext(engine, Encoder(loaded.tokenizer), builder, loaded.context_window)
+    engine, packages = HFEngine(loaded.model, loaded.tokenizer, 1024), describe("cpu", dtype)["packages"]
+    versions = f"engine {engine.VERSION}, torch {packages['torch']}, transformers {packages['transformers']}"
+    stored = StoredEngine(
+        engine, ScoreStore(store_path()), Identity(source.fingerprint, dtype, "cpu", f"hf {engine.path}", versions), Clock()
+    )
+    return NumbersInContext(stored, Encoder(loaded.tokenizer), builder, loaded.context_window)
 
 
-def contenders(family: Family, out: Path, lm: Baseline, steps: tuple[int, int]) -> dict[str, Baseline]:
-    """Name → learner, trained."""
-    transformer, gradient = TrainedTransformer(family, steps[0]), TrainedMAML(family, steps[1])
-    return {
-        "least squares, told the class": Told(family),
-        "3 nearest": NearestNeighbours(3),
-        "maml": partial(gradient.said, gradient.params(out)),
-        "in-context transformer": partial(transformer.said, transformer.params(out)),
-        "language model": lm,
-        "always 0": lambda x, y, asked: np.zeros(asked.shape[:2]),
+LEARNERS = ("least-squares", "3-nearest", "maml", "in-context-transformer", "language-model", "zero")
+
+
+def contender(name: str, family: Family, out: Path, lm: Callable[[], Baseline], steps: Sequence[int]) -> Baseline:
+    """A learner by its name, trained."""
+    if name == "maml":
+        gradient = TrainedMAML(family, steps[1])
+        return partial(gradient.said, gradient.params(out))
+    if name == "in-context-transformer":
+        transformer = TrainedTransformer(family, steps[0])
+        return partial(transformer.said, transformer.params(out))
+    if name == "language-model":
+        return lm()
+    simple: dict[str, Baseline] = {
+        "least-squares": Told(family),
+        "3-nearest": NearestNeighbours(3),
+        "zero": lambda x, y, asked: np.zeros(asked.shape[:2]),
     }
+    return simple[name]
 
 
 def measure(family: Family, learners: dict[str, Baseline], tasks: int) -> list[dict[str, Any]]:
@@ -214,21 +234,24 @@ def main(arguments: list[str] | None = None, lm: Baseline | None = None) -> None
     """Trains, asks, prints, writes."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--families", default=",".join(FAMILIES), help="comma-separated")
+    parser.add_argument("--learners", default=",".join(LEARNERS), help="comma-separated")
     parser.add_argument("--model", default="builtin:smollm2-135m")
     parser.add_argument("--tasks", type=int, default=TASKS)
     parser.add_argument("--steps", type=int, nargs=2, default=(TRANSFORMER_STEPS, MAML_STEPS), metavar=("TRANSFORMER", "MAML"))
     parser.add_argument("--out", type=Path, default=Path("runs/functions-as-text"), help="where training states are kept")
     parser.add_argument("--docs", type=Path, help="directory that gets table, numbers and plot")
     options = parser.parse_args(arguments)
-    names = options.families.split(",")
-    if unknown := [name for name in names if name not in FAMILIES]:
-        parser.error(f"unknown class of functions {', '.join(unknown)}; choose from {', '.join(FAMILIES)}")
+    names, learners = options.families.split(","), options.learners.split(",")
+    for what, given, known in (("class of functions", names, FAMILIES), ("learner", learners, LEARNERS)):
+        if unknown := [name for name in given if name not in known]:
+            parser.error(f"unknown {what} {', '.join(unknown)}; choose from {', '.join(known)}")
     torch.set_num_threads(1)  # the products are small: a second thread only waits
     rows = []
+    model = cache(lambda: lm or language_model(options.model))
     try:
-        lm = lm or language_model(options.model)
         for name in names:
-            rows += measure(FAMILIES[name], contenders(FAMILIES[name], options.out, lm, tuple(options.steps)), options.tasks)
+            chosen = {learner: contender(learner, FAMILIES[name], options.out, model, options.steps) for learner in learners}
+            rows += measure(FAMILIES[name], chosen, options.tasks)
     except IclError as error:
         sys.exit(f"functions_as_text: {error}")
     facts = {

@@ -35,7 +35,7 @@ def table(rows: Rows) -> list[str]:
     for family, learner in dict.fromkeys((row["family"], row["learner"]) for row in rows):
         of = [found[family, learner, k] for k in shown]
         answers = sum(row["errors"].size for row in of)
-        missing = f"{sum(row['missing'] for row in of)} of {answers}" if learner == "language model" else ""
+        missing = f"{sum(row['missing'] for row in of)} of {answers}" if learner == "language-model" else ""
         lines.append(f"| {family} | {learner} | {' | '.join(cell(row['errors']) for row in of)} | {missing} |")
     return lines
 

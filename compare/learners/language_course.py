@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from compare.outer import OuterState
 
-POINTS = 5
-EPISODES = 4
+POINTS = 4
+EPISODES = 3
 QUERIES = 10
 
 

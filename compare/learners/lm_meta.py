@@ -79,7 +79,7 @@ class Settings:
     @property
     def parts(self) -> Parts:
         """What is adapted of the model."""
-        return LoraFactors(RANK, LAYERS) if self.adapts == "lora" else EveryWeight()
+        return LoraFactors(RANK, last=LAYERS) if self.adapts == "lora" else EveryWeight()
 
 
 @dataclass(frozen=True)

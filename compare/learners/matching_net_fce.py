@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -76,7 +77,7 @@ class FullContextLearner:
         net = self._network(data.support_x.shape[-1], int(rng.integers(2**63)))
         optimiser = torch.optim.Adam(net.parameters(), lr=OUTER_LR)
         chunks = Chunks(META_BATCH, f"{self.name} in meta-training")
-        for tasks in meta_batches(data, self.tools.meta_steps, 0, rng):  # classes are compared, never named
+        for tasks in islice(meta_batches(data, 0, rng), self.tools.meta_steps):  # classes are compared, never named
             chunks(partial(backward, net, shuffled(tasks, rng), labels))
             optimiser.step()
         weights = {name: value.detach().clone() for name, value in net.state_dict().items()}

@@ -171,7 +171,7 @@ def _scorer(model: Any, head: Head, layout: Layout, trains_head: bool) -> Any:
             every = torch.arange(layout.examples * layout.labels, device=rows.device)
             mine = outputs[:, None, :] == every[:, None]  # (n, examples x labels, candidates)
             logits = torch.where(mine, sums[:, None, :], ABSENT).logsumexp(-1)
-            return logits.reshape(len(rows), layout.examples, layout.labels)
+            return logits.reshape(rows.shape[0], layout.examples, layout.labels)
 
     return Scorer()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from compare.report import charts, looks
@@ -14,10 +14,8 @@ from icl.report.figures import Figure, Table
 
 PARTS = {"train": "meta-train", "validation": "meta-validation"}
 """What the summary calls them, and what the page does."""
-COURSE_HEAD = (
-    "Learner", "K", "Steps", "Meta-train, before", "after", "Meta-validation, before", "best", "at step", "after", "Gap before", "after",
-)  # fmt: skip
-PERMUTED_HEAD = ("Learner", "K", "Meta-train episodes", "as they are", "permuted", "Test episodes", "as they are", "permuted")
+COURSE_HEAD = ("Learner", "K", "Steps", "Meta-train", "Meta-validation", "Best of it", "Gap")
+PERMUTED_HEAD = ("Learner", "K", "Meta-train, as it is", "Labels permuted", "Test, as it is", "Labels permuted", "Episodes")
 TALL = 200
 
 
@@ -77,38 +75,49 @@ def chart(points: Rows, guess: float, within: Limits) -> Spec:
 
 
 def course_rows(summary: Json) -> tuple[tuple[str, ...], ...]:
-    """Learner, K, steps, then accuracy before, at its best and after."""
+    """Learner, K, steps, then accuracies from before the first step to after the last."""
     out = []
     for row in summary["rows"]:
         if not row.get("course"):
             continue
         first, last = row["course"][0], row["course"][-1]
-        cells = (row["learner"], str(row["k_shot"]), str(last["step"]), number(first["train"]["mean"]), number(last["train"]["mean"]))
+        cells = (row["learner"], str(row["k_shot"]), str(last["step"]), _from_to(first["train"]["mean"], last["train"]["mean"]))
         if last["validation"] is None:
-            out.append((*cells, "", "", "", "", "", ""))
+            out.append((*cells, "", "", ""))
             continue
         best = max(row["course"], key=lambda point: point["validation"]["mean"])  # the earliest of equal ones
-        seen = (
-            number(first["validation"]["mean"]),
-            number(best["validation"]["mean"]),
-            str(best["step"]),
-            number(last["validation"]["mean"]),
-        )
-        out.append((*cells, *seen, *(signed(p["train"]["mean"] - p["validation"]["mean"]) for p in (first, last))))
+        seen = _from_to(first["validation"]["mean"], last["validation"]["mean"])
+        gaps = [point["train"]["mean"] - point["validation"]["mean"] for point in (first, last)]
+        gap = _from_to(gaps[0], gaps[1], signed)
+        out.append((*cells, seen, f"{number(best['validation']['mean'])} at {best['step']}", gap))
     return tuple(out)
 
 
+def _from_to(before: float, after: float, write: Callable[[float], str] = number) -> str:
+    return f"{write(before)} → {write(after)}"
+
+
 def permuted_rows(summary: Json) -> tuple[tuple[str, ...], ...]:
-    """Learner, K, then episodes and accuracies of meta-training and of the test."""
+    """Learner, K, then accuracies of meta-training and of the test, and of how many episodes."""
     return tuple(
-        (row["learner"], str(row["k_shot"]), *_pair(found["train"]), *_pair(found["test"]))
+        (row["learner"], str(row["k_shot"]), *_pair(found["train"]), *_pair(found["test"]), _episodes(found))
         for row in summary["rows"]
         if (found := row.get("permuted_labels"))
     )
 
 
-def _pair(of: Json | None) -> tuple[str, str, str]:
-    return (str(of["episodes"]), _with_interval(of["plain"]), _with_interval(of["permuted"])) if of else ("", "", "")
+def _pair(of: Json | None) -> tuple[str, str]:
+    return (with_margin(of["plain"]), with_margin(of["permuted"])) if of else ("", "")
+
+
+def _episodes(found: Json) -> str:
+    return ", ".join(f"{found[part]['episodes']} {part}" for part in ("train", "test") if found[part])
+
+
+def with_margin(of: Json, write: Callable[[float], str] = number) -> str:
+    """`0.842 ± 0.041`: half of Student's interval; the mean alone where there is none."""
+    low, high = of["ci95"] or (None, None)
+    return write(of["mean"]) + (f" ± {number((high - low) / 2)}" if low is not None else "")
 
 
 def _with_interval(of: Mapping[str, Any] | None) -> str:

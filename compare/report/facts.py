@@ -59,7 +59,7 @@ def _row(row: Json, cost: Json) -> Row:
     return Row(
         learner=row["learner"],
         k_shot=row["k_shot"],
-        episodes=row.get("episodes", len(accuracy["per_episode"])),  # runs from before do not say
+        episodes=row.get("episodes") or len(accuracy["per_episode"]),  # runs from before do not say
         transductive=row["transductive"],
         accuracy=number(accuracy["mean"]),
         interval=span(accuracy["ci95"]),
@@ -157,7 +157,7 @@ def may_not_conclude(summary: Json, n_episodes: int) -> str:
             f"All learners but {REFERENCE} and zero-shot used labelled rows of {', '.join(used)}, to choose settings, to scale features "
             "or to meta-train. "
         )
-    fewest = min(len(row["accuracy"]["per_episode"]) for row in summary["rows"])
+    fewest = min((row.get("episodes", n_episodes) for row in summary["rows"]), default=n_episodes)
     uneven = (
         f"The budget paid for fewer than all {n_episodes} episodes with some learners (as few as {fewest}); their means are over those, "
         f"the difference to {REFERENCE} is on episodes that both played. "

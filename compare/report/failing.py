@@ -15,7 +15,7 @@ from icl.report import charts
 from icl.report.facts import number, signed, span
 from icl.report.figures import Figure, Table
 
-METRIC = ("protonet", "matching-net")
+METRIC = ("protonet", "matching-net", "matching-net-fce")
 UNDAMAGED = "as it is"
 DAMAGE_HEAD = ("Demonstrations", "The first of them", "Wrong", "Accuracy", "Difference", "95 % interval")
 SHOWN = 90

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
+from compare.report.course import with_margin
 from compare.report.facts import Json
-from icl.report.facts import number, p_value, signed
+from icl.report.facts import p_value, signed
 from icl.report.figures import Table
 
 SEEN = "Seen: meta-train episodes"
@@ -22,7 +21,7 @@ def places_table(summary: Json) -> Table | None:
     rows = []
     for row in summary["rows"]:
         of_others = [elsewhere[task, row["learner"], row["k_shot"]]["accuracy"] for task in tasks]
-        cells = (seen[row["learner"], row["k_shot"]], _with_interval(row["accuracy"]), *map(_with_interval, of_others))
+        cells = (seen[row["learner"], row["k_shot"]], with_margin(row["accuracy"]), *map(with_margin, of_others))
         fall = [signed(sum(a["mean"] for a in of_others) / len(tasks) - row["accuracy"]["mean"])] if tasks else []
         rows.append((row["learner"], str(row["k_shot"]), *cells, *fall))
     own = f"Held out: {summary['rows'][0]['task']}"
@@ -34,7 +33,7 @@ def places_table(summary: Json) -> Table | None:
 def _seen(row: Json) -> str:
     """Known from the probe with permuted labels, which also plays the episodes as they are."""
     found = row.get("permuted_labels")
-    return _with_interval(found["train"]["plain"]) if found and found["train"] else ""
+    return with_margin(found["train"]["plain"]) if found and found["train"] else ""
 
 
 def elsewhere_rows(summary: Json) -> tuple[tuple[str, ...], ...]:
@@ -42,12 +41,7 @@ def elsewhere_rows(summary: Json) -> tuple[tuple[str, ...], ...]:
     out = []
     for row in summary.get("meta_test", ()):
         difference = row["difference_to_in_context"]
-        against = (_with_interval(difference, signed), p_value(difference["p_adjusted"])) if difference else ("", "")
+        against = (with_margin(difference, signed), p_value(difference["p_adjusted"])) if difference else ("", "")
         name = (row["learner"], str(row["k_shot"]), row["task"])
-        out.append((*name, _with_interval(row["accuracy"]), *against, str(row["failed_episodes"])))
+        out.append((*name, with_margin(row["accuracy"]), *against, str(row["failed_episodes"])))
     return tuple(out)
-
-
-def _with_interval(of: Json, write: Callable[[float], str] = number) -> str:
-    interval = of["ci95"]
-    return write(of["mean"]) + (f" [{write(interval[0])}, {write(interval[1])}]" if interval else "")

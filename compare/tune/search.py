@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from compare.memory import OutOfMemory
 from compare.tune.samplers import PRUNERS, SAMPLERS, TWO_OBJECTIVES
 from compare.tune.space import Space
 from compare.tune.types import Begin, Budget, Outcome, Settings, Value, mean
@@ -184,6 +185,8 @@ class Search:
                     continue
                 if self._hopeless(trial, outcomes) and number and len(outcomes) < self.episodes:
                     return PRUNED, ""
+        except OutOfMemory:  # says nothing about the setting: the search ends here, and goes on where there is more
+            raise
         except IclError as error:
             return FAILED, str(error)
         return FULL, ""

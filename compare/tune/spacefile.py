@@ -11,6 +11,7 @@ What a method's part does not name keeps its usual value; a method without a par
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,8 @@ def _span(method: str, name: str, value: Mapping[str, Any]) -> Span:
             ends.append(float(value[end]))
         except (TypeError, ValueError):
             raise IclError(f"{name} of {method}: '{end}' must be a number, but got {shorten(repr(value[end]))}") from None
+        if not isfinite(ends[-1]):
+            raise IclError(f"{name} of {method}: '{end}' must be a finite number, but got {ends[-1]}")
     if whole is None:
         raise IclError(f"{name} of {method} is no number: list its values, as in [{', '.join(map(str, _some(method, name)))}]")
     if whole and any(end != int(end) for end in ends):
@@ -116,7 +119,7 @@ def _span(method: str, name: str, value: Mapping[str, Any]) -> Span:
     if not isinstance(log, bool):
         raise IclError(f"{name} of {method}: 'log' must be true or false, but got {shorten(repr(log))}")
     least = 0 if method == IN_CONTEXT and not log else 1 if whole else 0.0
-    if not low <= high < float("inf") or low < least or (not whole and low <= 0):
+    if not low <= high or low < least or (not whole and low <= 0):
         rule = f"from <= to must hold, and both must be {least} or more" if whole else "0 < from <= to must hold"
         raise IclError(f"{name} of {method}: {rule}, but got {low:g} to {high:g}")
     return Span(low, high, log)

@@ -28,7 +28,8 @@ app = typer.Typer(
     name="icl",
     cls=Commands,
     help="An in-context-learning laboratory: few-shot evaluation of causal language models.",
-    epilog="Environment: ICL_CACHE_DIR (the cache), ICL_SCORE_STORE (the file of kept scores), ICL_DATA_DIR (a mirror of hub data).",
+    epilog="Environment: ICL_CACHE_DIR (the cache), ICL_SCORE_STORE (the file of kept scores), ICL_DATA_DIR (a mirror of hub data), "
+    "ICL_WORKSPACE (collected tasks).",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

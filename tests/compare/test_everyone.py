@@ -16,6 +16,7 @@ from test_compare_run import known_tasks
 import compare.prepare
 import compare.training
 from compare import ComparisonSpec, search
+from compare.course import Course
 from compare.diverged import Diverged, DivergedLearner
 from compare.journal import Record
 from compare.learners import LEARNERS, get_family
@@ -145,8 +146,8 @@ def test_divergence_is_kept_and_not_tried_again() -> None:
         tries.append(1)
         raise Diverged("too wild", 7)
 
-    found = [trained_once(memory, "key", untrained, train) for _ in range(2)]
+    found = [trained_once(memory, "key", untrained, train, Course()) for _ in range(2)]
     assert len(tries) == 1
     assert found[0] == found[1]
-    assert found[0][0] == DivergedLearner("maml", "too wild", False, 7)
-    assert np.isfinite(found[0][1])
+    assert found[0].learner == DivergedLearner("maml", "too wild", False, 7)
+    assert np.isfinite(found[0].seconds)

@@ -191,7 +191,8 @@ def test_the_command_and_a_version_in_a_comparison(wish: Wish, tmp_path: Path, c
 MISTAKES = {
     "no learner": ([], "meta-train needs a learner"),
     "unknown learner": (["anli"], "did you mean anil"),
-    "no outer steps": (["protonet"], "takes outer steps, but protonet is none; choose one of maml, fomaml, reptile, anil, meta-sgd"),
+    "no outer steps": (["protonet"], "outer steps move a head, but protonet is none; choose one of maml, fomaml, reptile, anil, meta-sgd"),
+    "a network of its own": (["matching-net-fce"], "but matching-net-fce is none"),
     "an option of comparisons": (["anil", "--episodes", "3"], "--episodes belongs to a comparison"),
     "two K": (["anil", "--k-shot", "1,2"], "needs one K"),
     "labels": (["anil", "books", "topics"], "must have the labels negative, positive, but not so topics"),

@@ -110,7 +110,7 @@ def test_the_language_model_is_asked_a_little() -> None:
     assert all(len(episode.queries) == len(episode.targets) <= LANGUAGE_QUERIES for _, episode in seen)
     cut = seen[2 * LANGUAGE_EPISODES][1]
     assert len(cut.queries) == LANGUAGE_QUERIES
-    assert np.bincount(cut.targets).tolist() == [15, 15], "of 40 queries of each label"
+    assert np.bincount(cut.targets).tolist() == [10, 10], "of 40 queries of each label"
 
 
 def test_who_is_probed() -> None:

@@ -118,10 +118,10 @@ def test_many_learners_are_drawn_by_kind_at_the_largest_k() -> None:
     names = ("maml", "fomaml", "reptile", "anil", "meta-sgd", "lora", "ia3")
     groups = [{**TRACES["steps"][0], "learner": name, "k_shot": k} for k in (1, 4) for name in names]
     found = steps.figures({"steps": groups}, SUMMARY, COST, 0.5)
-    assert [figure.title for figure in found] == ["Language model's weights, K = 4", "Meta-learnt head, K = 4"]
+    assert [figure.title for figure in found] == ["Language model's weights, K = 4", "Meta-learnt, K = 4"]
     assert len({figure.id for figure in found}) == 2
     assert len({figure.id for figure in inner.figures({"steps": groups})}) == 4
-    assert [figure.title for figure in steps.by_step({"steps": groups}, 0.5)] == ["Meta-learnt head", "Language model's weights"]
+    assert [figure.title for figure in steps.by_step({"steps": groups}, 0.5)] == ["Meta-learnt", "Language model's weights"]
     two = steps.figures({"steps": groups[::7]}, SUMMARY, COST, 0.5)
     assert [figure.title for figure in two] == ["K = 1", "K = 4"]
 

@@ -40,6 +40,7 @@ def written(tmp_path: Path, text: str) -> Path:
         ("lora: {lr: {from: 0, to: 1}}", "0 < from <= to must hold"),
         ("lora: {lr: {from: 1.0e-4}}", "needs 'from' and 'to'"),
         ("lora: {lr: {from: 1.0e-4, to: 1.0e-2, lgo: true}}", "unknown key in lr of lora 'lgo': did you mean log"),
+        ("lora: {rank: {from: 1, to: .inf}}", "'to' must be a finite number, but got inf"),
         ("lora: {rank: {from: 1.5, to: 4}}", "must be whole numbers"),
         ("lora: {modules: {from: 1, to: 2}}", r"modules of lora is no number: list its values, as in \[query-value, all-linear\]"),
         ("lora: 3", "lora must be a mapping"),

@@ -11,6 +11,7 @@ from typing import Any
 import optuna
 import pytest
 
+from compare.memory import OutOfMemory
 from compare.tune.importance import importance
 from compare.tune.samplers import check_search
 from compare.tune.search import CUT, FAILED, FULL, PRUNED, Search, best_of, trials_of
@@ -211,6 +212,22 @@ def test_a_setting_that_cannot_be_played_is_a_failed_trial_with_its_reason() -> 
     assert best_of(search.trials).end == FULL
     with pytest.raises(IclError, match="no setting could be played on all episodes: left is not to be had"):
         best_of(search.trials[:1])
+
+
+def test_out_of_memory_says_nothing_about_a_setting() -> None:
+    left = [4]
+
+    def before() -> None:
+        left[0] -= 1
+        if left[0] == 0:
+            raise OutOfMemory("too little")
+
+    search = make(in_memory(), lambda settings, paid: Toy(settings, before), most=2)
+    search.step()
+    with pytest.raises(OutOfMemory):
+        search.step()
+    again = carried_out(make(search.study, most=2))
+    assert [trial.end for trial in again.trials] == [FULL, FULL]
 
 
 def test_ties_go_to_the_likelier_then_the_cheaper_then_the_earlier() -> None:

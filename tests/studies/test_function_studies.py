@@ -114,9 +114,9 @@ def test_every_learner_gets_the_same_episodes(as_text: Any, tmp_path: Path, caps
     as_text.main(arguments, lm=lm)
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(" | ")[1] for line in lines[2:]] == [
-        "least squares, told the class", "3 nearest", "maml", "in-context transformer", "language model", "always 0",
+        "least-squares", "3-nearest", "maml", "in-context-transformer", "language-model", "zero",
     ]  # fmt: skip
-    assert lines[6].endswith("| 10 of 60 |")
+    assert lines[6].endswith("| 8 of 48 |")
     assert "\n".join(lines) in page.read_text(encoding="utf-8")
     (few, _, asked), (more, _, asked_again) = given
     assert few.shape == (6, 2, 1)
@@ -124,10 +124,15 @@ def test_every_learner_gets_the_same_episodes(as_text: Any, tmp_path: Path, caps
     assert np.array_equal(asked, asked_again)
     assert np.array_equal(np.round(more, 2), more)
     rows = json.loads((page.parent / "functions-as-text.json").read_text(encoding="utf-8"))["rows"]
-    told = next(row for row in rows if row["learner"].startswith("least squares") and row["k"] == 4)
+    told = next(row for row in rows if row["learner"] == "least-squares" and row["k"] == 4)
     assert told["mse"][0] < 0.01
     as_text.main(arguments, lm=lm)
     assert capsys.readouterr().out.splitlines() == lines, "kept trainings are found again"
+    as_text.main([*arguments[:-2], "--learners", "zero,maml"])
+    assert capsys.readouterr().out.splitlines()[2:] == [lines[7], lines[4]], "a part of it"
+    with pytest.raises(SystemExit):
+        as_text.main(["--learners", "mamml"])
+    assert "unknown learner mamml; choose from" in capsys.readouterr().err
 
 
 def test_least_squares_knows_sinusoids(as_text: Any) -> None:

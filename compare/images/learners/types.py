@@ -43,7 +43,7 @@ class Setting:
     @property
     def features(self) -> int:
         """Width of what the body gives."""
-        left = self.size // 2**BLOCKS
+        left: int = self.size // 2**BLOCKS
         return self.filters * left * left
 
     @property

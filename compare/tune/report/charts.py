@@ -23,14 +23,15 @@ def history(points: Rows, steps: Rows, guess: float) -> Spec:
         alt.Tooltip("episodes:Q"),
         alt.Tooltip("settings:N", title=" "),
     ]
-    base = alt.Chart(alt.InlineData(values=points)).encode(x=x, y=_accuracy("accuracy"), tooltip=tips)
     best = alt.Chart(alt.InlineData(values=steps)).mark_line(strokeWidth=2, interpolate="step-after")
     layers = [
         alt.Chart(alt.InlineData(values=[{"guess": guess}])).mark_rule(style="reference").encode(y=_accuracy("guess")),
         best.encode(x=x, y=_accuracy("accuracy")),
-        base.transform_filter("datum.full").mark_point(filled=True, size=60, opacity=1),
-        base.transform_filter("!datum.full").mark_point(size=45, opacity=0.8),
     ]
+    for full, look in ((True, {"filled": True, "size": 60, "opacity": 1}), (False, {"size": 45, "opacity": 0.8})):
+        if some := [point for point in points if point["full"] == full]:  # a layer without a point has no extent, and Vega says so
+            drawn = alt.Chart(alt.InlineData(values=some)).mark_point(**look)
+            layers.append(drawn.encode(x=x, y=_accuracy("accuracy"), tooltip=tips))
     return spec_of(alt.layer(*layers), height=TALL)
 
 
@@ -57,14 +58,15 @@ def pareto(points: Rows, methods: Sequence[str], guess: float) -> Spec:
     colour = alt.Color("method:N", sort=list(methods), scale=alt.Scale(domain=list(methods)), legend=legend)
     tips: list[Any] = [alt.Tooltip("method:N"), alt.Tooltip("trial:Q"), alt.Tooltip("accuracy:Q", format=".3f")]
     tips += [alt.Tooltip("flops:Q", format=".3s", title="FLOP per query"), alt.Tooltip("settings:N", title=" ")]
-    base = alt.Chart(alt.InlineData(values=points)).encode(x=x, y=_accuracy("accuracy"), tooltip=tips)
-    front = base.transform_filter("datum.front")
-    layers = [
-        alt.Chart(alt.InlineData(values=[{"guess": guess}])).mark_rule(style="reference").encode(y=_accuracy("guess")),
-        front.mark_line(style="reference", interpolate="step-after").encode(order=alt.Order("flops:Q")),
-        base.transform_filter("!datum.front").mark_point(size=55, opacity=0.75).encode(color=colour),
-        front.mark_point(filled=True, size=85, opacity=1).encode(color=colour),
-    ]
+    front, behind = ([point for point in points if point["front"] == at] for at in (True, False))
+    layers = [alt.Chart(alt.InlineData(values=[{"guess": guess}])).mark_rule(style="reference").encode(y=_accuracy("guess"))]
+    if front:
+        line = alt.Chart(alt.InlineData(values=front)).mark_line(style="reference", interpolate="step-after")
+        layers.append(line.encode(x=x, y=_accuracy("accuracy"), order=alt.Order("flops:Q")))
+    for some, look in ((behind, {"size": 55, "opacity": 0.75}), (front, {"filled": True, "size": 85, "opacity": 1})):
+        if some:
+            drawn = alt.Chart(alt.InlineData(values=some)).mark_point(**look)
+            layers.append(drawn.encode(x=x, y=_accuracy("accuracy"), tooltip=tips, color=colour))
     return spec_of(alt.layer(*layers), height=TALL + 60)
 
 
