@@ -40,7 +40,7 @@ class ImageSpec:
     seed: int = 0
     norm: Norm = "batch"
     filters: int = 64
-    meta_steps: int = 400
+    meta_steps: int = 300
     meta_batch: int = META_BATCH
     meta_test: tuple[str, ...] = ()
     """Other image tasks whose meta-test classes are tested on as well."""

@@ -47,7 +47,7 @@ def command(
     dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     batch_tokens: Annotated[int | None, typer.Option(help="Tokens of one forward pass. [default: by device]")] = None,
-    meta_steps: Annotated[int, typer.Option(help="Outer steps of meta-training. [default on images: 400]")] = 300,
+    meta_steps: Annotated[int, typer.Option(help="Outer steps of meta-training.")] = 300,
     budget: Annotated[
         float | None,
         typer.Option(

@@ -96,7 +96,7 @@ def load(split: str, data_dir: Path | None) -> ImageTask:
     if split not in SPLITS:
         raise unknown_name("split of glyphs", split, SPLITS)
     versions = "-".join(importlib.metadata.version(package) for package in ("matplotlib", "pillow", "fonttools"))
-    arrays = kept_arrays(f"glyphs-{VERSION}-{versions}", make, "drawing the glyphs (half a minute)")
+    arrays = kept_arrays(f"glyphs-{VERSION}-{versions}", make, "drawing the glyphs (about 40 seconds)")
     images = by_class(arrays["images"], arrays["labels"], list(map(str, arrays["names"])), list(map(str, arrays["scripts"])))
     return ImageTask("glyphs", split, parts(images, split), SOURCE, LICENCE)
 

@@ -22,7 +22,7 @@ from tasks import IclError, keyed_rng
 from tasks.images.episodes import Shape, sample
 
 TRAIN, TEST = blobs(12, "train"), blobs(6, "test")
-STEPS = {"reptile": 40}
+STEPS = {"reptile": 60}
 
 
 def train(learner: ImageLearner, steps: int) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
@@ -45,7 +45,7 @@ def asked(n: int = 12) -> TaskBatch:
 @pytest.mark.parametrize("name", IMAGE_LEARNERS)
 def test_every_learner_learns_new_classes_of_a_toy_task(name: str) -> None:
     learner = build_learner(name, SETTING)
-    begun, meta = train(learner, STEPS.get(name, 20))
+    begun, meta = train(learner, STEPS.get(name, 30))
     assert all(not torch.equal(value, meta[key]) for key, value in begun.items() if "weight" in key), "every layer has moved"
     tasks = asked()
     answers = answer(learner, meta, tasks)
