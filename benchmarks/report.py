@@ -70,7 +70,7 @@ def as_json(results: Results) -> dict[str, Any]:
 def markdown(results: Results) -> str:
     """The tables."""
     machine, settings = results.machine, results.settings
-    lines = ["# Measured speed", "", "Written by `python benchmarks/run.py`; what it means stands in [performance](../performance.md).", ""]
+    lines = ["# Measured speed", "", "Written by `python benchmarks/run.py`; what it means stands in `docs/performance.md`.", ""]
     if settings["scale"] != 1:
         lines += [f"**A trial at scale {settings['scale']:g}: not to be quoted.**", ""]
     lines += [

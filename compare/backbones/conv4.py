@@ -103,5 +103,5 @@ def first_convolution(kernel: Tensor, x: Tensor) -> tuple[Tensor, Tensor, Tensor
     centred = patches - middle
     covariance = centred.T @ centred / len(patches)
     variance = ((weights @ covariance) * weights).sum(dim=1)
-    y = (patches @ weights.T).unflatten(0, (n, height, width)).permute(0, 3, 1, 2)
+    y = (patches @ weights.T).reshape(n, height, width, -1).permute(0, 3, 1, 2)
     return y, variance[:, None, None], (weights @ middle)[:, None, None]

@@ -124,10 +124,18 @@ def test_what_is_odd_about_a_template_stays_in_its_own_format(own_task: Path) ->
         assert builder.prompts(items[:1], query, candidates) == before.prompts(items[:1], query, candidates)
 
 
+NAMELESS = {"boolq-chat", "math-chat", "nli-chat", "qa-chat"}
+"""They ask in sentences and name no field, so a report says that they were left out."""
+
+
 @pytest.mark.parametrize("name", library_names())
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_every_shipped_template_can_be_damaged_before_a_whole_query(name: str, damage: str) -> None:
     template, task = load_template(name), task_for(name)
+    if damage == "names garbled" and name in NAMELESS:
+        with pytest.raises(IclError, match="has no named field whose letters can stand in another order"):
+            DAMAGES[damage](template, 0)
+        return
     damaged = DAMAGES[damage](template, 0)
     for text, other in zip(written(PromptBuilder(template, task), task), written(PromptBuilder(damaged, task), task), strict=True):
         query = text.rsplit(PromptBuilder(template, task).renderer.separator, 1)[1]
