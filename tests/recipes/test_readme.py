@@ -1,4 +1,4 @@
-"""The commands of the README, as they stand there, run one after another in an empty directory."""
+"""The commands of the README, as they stand there (with fewer episodes where there are ten), run one after another in an empty directory."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ def blocks(language: str) -> list[str]:
 def commands() -> list[str]:
     """Every `icl` command of the README."""
     lines = [line for block in blocks("bash") for line in block.splitlines() if line.strip()]
-    return [line.removeprefix(".venv/bin/icl ").strip() for line in lines if line.startswith(".venv/bin/icl ")]
+    found = [line.removeprefix(".venv/bin/icl ").strip() for line in lines if line.startswith(".venv/bin/icl ")]
+    return [line.replace("--episodes 10", "--episodes 2") for line in found]  # minutes less, and the same code
 
 
 @pytest.mark.model
