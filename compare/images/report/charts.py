@@ -40,7 +40,7 @@ def curve(rows: Rows, series: Sequence[str], chance: float) -> Spec:
 
     order = list(series)
     scale = alt.Scale(domain=[0, 1], nice=False)
-    legend = alt.Legend(title=None, orient="top", columns=2, symbolType="stroke", labelLimit=260)
+    legend = alt.Legend(title=None, orient="top", columns=1, symbolType="stroke", labelLimit=260)
     base = alt.Chart(alt.InlineData(values=rows)).encode(
         x=alt.X("step:Q", title="outer steps", axis=alt.Axis(tickCount=6)),
         y=alt.Y("accuracy:Q", title="accuracy", scale=scale, axis=alt.Axis(tickCount=6, grid=True)),
