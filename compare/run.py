@@ -20,6 +20,7 @@ from compare import meta_tasks, meta_trained, search
 from compare.accounts import Accounts, total
 from compare.cost import Meter, PrefixCosts, splits
 from compare.features import FeatureStore
+from compare.frame import find_or_make, make_alone
 from compare.journal import Journal, check_same_spec
 from compare.kept import KeptFeatures, KeptScores, identity_of
 from compare.label_probe import Probe, is_probed, probe
@@ -45,9 +46,8 @@ from icl.engine.types import ScoreRequest
 from icl.environment import describe, version
 from icl.events import Events, Quiet
 from icl.models import load_model
-from icl.runs import Draft, is_finished, write_json
+from icl.runs import Draft, write_json
 from icl.runs.files import damaged, read_json, writing
-from icl.runs.store import free_directory
 from tasks import Task, keyed_rng
 from tasks.episodes import write_episodes
 
@@ -105,11 +105,7 @@ def compare(
     for note in (*prepared.related.notes, *map(str, prepared.left_out)):
         events.note(note)
     first = Path(out) / f"compare-{prepared.task.name}-{prepared.resolved.hash()[:10]}"
-    if is_finished(first) and not fresh:
-        events.note(f"run {first.name} is finished already; --fresh makes another")
-        Draft(first).tidy()
-        return ComparisonRun(first)
-    return _finished(prepared, Draft(free_directory(first) if fresh else first), clock, events, fresh, probes)
+    return ComparisonRun(find_or_make(first, fresh, events, lambda draft: _make(prepared, draft, clock, events, fresh, probes)))
 
 
 def resume(directory: Path, *, data_dir: Path | None = None, events: Events | None = None) -> ComparisonRun:
@@ -125,21 +121,8 @@ def resume(directory: Path, *, data_dir: Path | None = None, events: Events | No
     with clock.phase("prepare"):
         prepared = prepare(spec, data_dir)
     draft = Draft(directory)
-    probes = bool(read_json(directory / "environment.json").get("probes", True))
-    return _finished(prepared, draft, clock, events or Quiet(), draft.is_fresh(), probes)
-
-
-def _finished(prepared: Prepared, draft: Draft, clock: Clock, events: Events, fresh: bool, probes: bool) -> ComparisonRun:
-    """The run, made by this process alone."""
-    try:
-        with draft.locked():
-            if not is_finished(draft.dir):  # by another process, between our look and our lock
-                _make(prepared, draft, clock, events, fresh, probes)
-            return ComparisonRun(draft.dir)
-    except KeyboardInterrupt as error:
-        if not draft.partial.is_dir():
-            raise
-        raise KeyboardInterrupt(f"what is finished is kept in {draft.dir}; 'icl runs resume {draft.dir}' continues") from error
+    fresh, probes = draft.is_fresh(), bool(read_json(directory / "environment.json").get("probes", True))
+    return ComparisonRun(make_alone(draft, lambda draft: _make(prepared, draft, clock, events or Quiet(), fresh, probes)))
 
 
 def _make(prepared: Prepared, draft: Draft, clock: Clock, events: Events, fresh: bool, probes: bool) -> None:

@@ -1,6 +1,8 @@
 """Four convolutional blocks and a linear head: the network of most few-shot image papers (Vinyals et al. 2016, Snell et al. 2017).
 
-    block:  3 × 3 convolution  →  norm  →  rectified units  →  2 × 2 maximum        (computed in another order, see `block`)
+    pool:    3 × 3 convolution  →  norm  →  rectified units  →  2 × 2 maximum        (computed in another order, see `block`)
+    stride:  3 × 3 convolution at every second place  →  norm  →  rectified units;  features are means over places
+             (Finn et al. 2017 on Omniglot)
 
 The norm has learnt scale and shift. `batch` takes mean and variance per channel from the images at hand, as MAML and its relatives do;
 running statistics do not exist here. A prediction then depends on the other queries of its batch: a learner with this norm is transductive
@@ -27,13 +29,20 @@ EPSILON = 1e-5
 Norm = Literal["batch", "layer"]
 OVER: dict[Norm, tuple[int, ...]] = {"batch": (0, 2, 3), "layer": (1, 2, 3)}
 """Norm → dimensions of (images, channels, height, width) that share a mean and a variance."""
+Halving = Literal["pool", "stride"]
+HALVINGS: dict[str, Halving] = {"conv4": "pool", "conv4-strided": "stride"}
+"""Network → how a block halves an image."""
 
 
-def conv4(size: int, *, filters: int = 64, norm: Norm = "batch") -> Backbone:
+def features(size: int, filters: int, halving: Halving) -> int:
+    """Width of what the body gives of a square image."""
+    return filters * int(size // 2**BLOCKS) ** 2 if halving == "pool" else filters
+
+
+def conv4(size: int, *, filters: int = 64, norm: Norm = "batch", halving: Halving = "pool") -> Backbone:
     """For square images, (n, channels, size, size). Raises ValueError for images too small for four halvings."""
     if size < 2**BLOCKS:
         raise ValueError(f"conv4 halves an image {BLOCKS} times and needs {2**BLOCKS} pixels a side, but got {size}")
-    width = filters * (size // 2**BLOCKS) ** 2
 
     def initial(channels: int, outputs: int, rng: np.random.Generator, dtype: Any) -> Params:
         import torch
@@ -47,14 +56,14 @@ def conv4(size: int, *, filters: int = 64, norm: Norm = "batch") -> Backbone:
             params[f"body.{i}.bias"] = torch.zeros(filters, dtype=dtype)
             params[f"body.{i}.scale"] = torch.ones(filters, dtype=dtype)
             params[f"body.{i}.shift"] = torch.zeros(filters, dtype=dtype)
-        params["head.weight"] = HEAD_SCALE * torch.randn(outputs, width, generator=generator, dtype=dtype)
+        params["head.weight"] = HEAD_SCALE * torch.randn(outputs, features(size, filters, halving), generator=generator, dtype=dtype)
         params["head.bias"] = torch.zeros(outputs, dtype=dtype)
         return params
 
     def body(params: Params, x: Tensor) -> Tensor:
         for i in range(BLOCKS):
-            x = block({name: params[f"body.{i}.{name}"] for name in ("weight", "bias", "scale", "shift")}, x, norm, first=i == 0)
-        return x.flatten(1)
+            x = block({name: params[f"body.{i}.{name}"] for name in ("weight", "bias", "scale", "shift")}, x, norm, halving, first=i == 0)
+        return x.mean(dim=(2, 3)) if halving == "stride" else x.flatten(1)
 
     def head(params: Params, x: Tensor) -> Tensor:
         import torch
@@ -64,8 +73,8 @@ def conv4(size: int, *, filters: int = 64, norm: Norm = "batch") -> Backbone:
     return Backbone(initial, body, head)
 
 
-def block(part: Params, x: Tensor, norm: Norm, *, first: bool) -> Tensor:
-    """(n, channels, side, side) → (n, filters, side / 2, side / 2).
+def block(part: Params, x: Tensor, norm: Norm, halving: Halving, *, first: bool) -> Tensor:
+    """(n, channels, side, side) → (n, filters, half, half); an odd side is rounded down by `pool`, up by `stride`.
 
     Most of the time of a meta-step is not convolutions but passes over the largest activations, in a graph that is differentiated twice.
     So the maximum is taken first: it commutes with a rising line, and a falling one (scale < 0) becomes rising when the sign goes into the
@@ -73,20 +82,24 @@ def block(part: Params, x: Tensor, norm: Norm, *, first: bool) -> Tensor:
     """
     from torch.nn.functional import conv2d, max_pool2d
 
-    sign = 1.0 - 2.0 * (part["scale"] < 0).to(part["scale"].dtype)
-    kernel = part["weight"] * sign[:, None, None, None]
+    kernel, bias, scale = part["weight"], part["bias"], part["scale"]
+    if halving == "pool":
+        sign = 1.0 - 2.0 * (scale < 0).to(scale.dtype)
+        kernel, bias, scale = kernel * sign[:, None, None, None], bias * sign, scale.abs()
+    stride = 2 if halving == "stride" else 1
     if first and norm == "batch":
-        y, variance, mean = first_convolution(kernel, x)
+        y, variance, mean = first_convolution(kernel, x, stride)
     else:
         import torch
 
-        y = conv2d(x, kernel, part["bias"] * sign if norm == "layer" else None, padding=1)
+        y = conv2d(x, kernel, bias if norm == "layer" else None, padding=1, stride=stride)
         variance, mean = torch.var_mean(y, dim=OVER[norm], correction=0, keepdim=True)
-    steep = part["scale"].abs()[:, None, None] * (variance + EPSILON).rsqrt()
-    return ((max_pool2d(y, 2) - mean) * steep + part["shift"][:, None, None]).relu()
+    if halving == "pool":
+        y = max_pool2d(y, 2)
+    return ((y - mean) * (scale[:, None, None] * (variance + EPSILON).rsqrt()) + part["shift"][:, None, None]).relu()
 
 
-def first_convolution(kernel: Tensor, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def first_convolution(kernel: Tensor, x: Tensor, stride: int) -> tuple[Tensor, Tensor, Tensor]:
     """The convolution of images, its variance and its mean per filter, (filters, 1, 1) each.
 
     A product with all 3 × 3 patches p of the images. Since the output is w · p, its moments are those of patches, E[w · p] = w · E[p] and
@@ -96,7 +109,8 @@ def first_convolution(kernel: Tensor, x: Tensor) -> tuple[Tensor, Tensor, Tensor
 
     n, _, height, width = x.shape
     padded = torch.nn.functional.pad(x, (1, 1, 1, 1))
-    shifted = [padded[:, :, i : i + height, j : j + width] for i in range(3) for j in range(3)]
+    shifted = [padded[:, :, i : i + height : stride, j : j + width : stride] for i in range(3) for j in range(3)]
+    height, width = shifted[0].shape[2:]
     patches = torch.stack(shifted, dim=2).flatten(1, 2).permute(0, 2, 3, 1).flatten(0, 2)  # (n · height · width, channels · 9)
     weights = kernel.flatten(1)  # (filters, channels · 9)
     middle = patches.mean(dim=0)

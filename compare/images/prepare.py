@@ -55,7 +55,8 @@ class Prepared:
         """What learners are built for."""
         spec, images = self.spec, self.train
         any_way = spec.protocol == META_DATASET
-        return Setting(images.size, images.channels, spec.n_way, k, TRAIN_QUERIES, len(images.classes), spec.norm, spec.filters, any_way)
+        sizes = (images.size, images.channels, spec.n_way, k, TRAIN_QUERIES, len(images.classes))
+        return Setting(*sizes, spec.norm, spec.filters, spec.backbone, any_way)
 
     def learner(self, name: str, k: int) -> ImageLearner:
         """An untrained learner."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from compare.frame import find_or_make, make_alone
 from compare.images.curve import look, looks, to, watched
 from compare.images.learners.types import ImageLearner
 from compare.images.play import CHUNK, Answers, answer
@@ -27,9 +28,8 @@ from icl.cost import Clock, peak_memory_bytes
 from icl.device import keep_freed_memory
 from icl.environment import describe, version
 from icl.events import Events, Quiet
-from icl.runs import Draft, is_finished, write_json
+from icl.runs import Draft, write_json
 from icl.runs.files import damaged, read_json, writing
-from icl.runs.store import free_directory
 from tasks.images.episodes import ImageEpisode
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class ImageRun:
             "run": self.dir.name,
             "dir": str(self.dir),
             "episodes_sha256": summary["episodes_sha256"],
-            **{name: facts[name] for name in ("n_episodes", "n_way", "n_queries", "norm", "notes")},
+            **{name: facts[name] for name in ("n_episodes", "n_way", "n_queries", "norm", "backbone", "notes")},
             "reference": summary["reference"],
             "rows": public_rows(summary, self.read("cost")),
             "ranks": summary["ranks"],
@@ -77,12 +77,13 @@ def compare_images(
         prepared = prepare(spec, Path(data_dir) if data_dir else None)
     for note in prepared.task.notes:
         events.note(f"{full_name(prepared.task)}: {note}")
-    first = Path(out) / f"compare-{prepared.task.name}-{prepared.resolved.hash()[:10]}"
-    if is_finished(first) and not fresh:
-        events.note(f"run {first.name} is finished already; --fresh makes another")
-        Draft(first).tidy()
-        return ImageRun(first)
-    return _finished(prepared, Draft(free_directory(first) if fresh else first), clock, events, fresh)
+    first = Path(out) / name_of(prepared)
+    return ImageRun(find_or_make(first, fresh, events, lambda draft: _make(prepared, draft, clock, events, fresh)))
+
+
+def name_of(prepared: Prepared) -> str:
+    """Of the run's directory."""
+    return f"compare-{prepared.task.name}-{prepared.resolved.hash()[:10]}"
 
 
 def resume(directory: Path, *, data_dir: Path | None = None, events: Events | None = None) -> ImageRun:
@@ -95,20 +96,8 @@ def resume(directory: Path, *, data_dir: Path | None = None, events: Events | No
     with clock.phase("prepare"):
         prepared = prepare(spec, data_dir)
     draft = Draft(directory)
-    return _finished(prepared, draft, clock, events or Quiet(), draft.is_fresh())
-
-
-def _finished(prepared: Prepared, draft: Draft, clock: Clock, events: Events, fresh: bool) -> ImageRun:
-    """The run, made by this process alone."""
-    try:
-        with draft.locked():
-            if not is_finished(draft.dir):
-                _make(prepared, draft, clock, events, fresh)
-            return ImageRun(draft.dir)
-    except KeyboardInterrupt as error:
-        if not draft.partial.is_dir():
-            raise
-        raise KeyboardInterrupt(f"what is finished is kept in {draft.dir}; 'icl runs resume {draft.dir}' continues") from error
+    fresh = draft.is_fresh()
+    return ImageRun(make_alone(draft, lambda draft: _make(prepared, draft, clock, events or Quiet(), fresh)))
 
 
 def _make(prepared: Prepared, draft: Draft, clock: Clock, events: Events, fresh: bool) -> None:
@@ -181,6 +170,7 @@ def _environment(prepared: Prepared) -> dict[str, Any]:
             "n_episodes": spec.episodes,
             "n_queries": spec.n_way * spec.queries if spec.protocol == FIXED else None,
             "norm": spec.norm,
+            "backbone": spec.backbone,
             "protocol": spec.protocol,
             "chance": {source.name: source.chance for source in prepared.sources},
             "sources": [source.name for source in prepared.sources],

@@ -7,13 +7,13 @@ import json
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from compare.backbones.conv4 import OVER, Norm
+from compare.backbones.conv4 import HALVINGS, OVER, Norm
 from compare.images.learners import IMAGE_LEARNERS
 from tasks.errors import IclError, unknown_name
 
 KIND = "compare-images"
 """Of the run, in `spec.json`."""
-VERSION = 1
+VERSION = 2
 """Version of what is fixed in the code: hyper-parameters, sampling, sizes. Another number is another comparison."""
 DEFAULT_LEARNERS = ("protonet", "maml")
 TRAIN_QUERIES = 5
@@ -39,6 +39,7 @@ class ImageSpec:
     """Queries of every class in an episode."""
     seed: int = 0
     norm: Norm = "batch"
+    backbone: str = "conv4"
     filters: int = 64
     meta_steps: int = 300
     meta_batch: int = META_BATCH
@@ -68,6 +69,8 @@ class ImageSpec:
             raise IclError(f"--protocol {META_DATASET} draws the shots itself; --k-shot is of meta-training, and must be one number")
         if self.norm not in OVER:
             raise unknown_name("norm", self.norm, OVER)
+        if self.backbone not in HALVINGS:
+            raise unknown_name("backbone", self.backbone, HALVINGS)
 
     @property
     def reference(self) -> str:

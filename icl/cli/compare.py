@@ -27,7 +27,7 @@ def command(
     learners: Annotated[
         str,
         typer.Option(
-            help="On images fine-tune and, from linear-probe on, all but matching-net-fce. 'all' is whoever can run here; or names with "
+            help="On images snail, mann, in-context-transformer, fine-tune and, from linear-probe on, all but matching-net-fce. 'all' is whoever can run here; or names with "
             "commas: zero-shot, in-context, metaicl, fine-tune, lora, ia3, bitfit, prompt-tuning, adapt-then-prompt, linear-probe, "
             "protonet, matching-net, matching-net-fce, maml, fomaml, reptile, anil, meta-sgd. [default on images: protonet,maml]"
         ),
@@ -96,6 +96,7 @@ def command(
     ] = False,
     workspace: Workspace = None,
     norm: Annotated[str, typer.Option(help="On images: batch (transductive) or layer.")] = "batch",
+    backbone: Annotated[str, typer.Option(help="On images: conv4 (maximum of 2 x 2) or conv4-strided (stride 2: MAML on Omniglot).")] = "conv4",
     protocol: Annotated[str, typer.Option(help="On images, of meta-test episodes: fixed (N-way K-shot) or meta-dataset.")] = "fixed",
     data_dir: DataDir = None,
     out: Out = Path("runs"),

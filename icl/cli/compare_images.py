@@ -11,7 +11,7 @@ from tasks.errors import IclError
 
 OF_TEXT = {"model", "template", "calibration", "dtype", "batch_tokens", "adapts", "budget", "meta_trained", "probes", "settings"}
 """Parameters that only comparisons on text have."""
-OF_IMAGES = {"norm", "protocol"}
+OF_IMAGES = {"norm", "protocol", "backbone"}
 """Parameters that only images have."""
 
 
@@ -37,7 +37,7 @@ def compare_on_images(context: typer.Context, task: str, k_shot: tuple[int, ...]
         chosen["k_shot"] = k_shot
     if "meta_test" in written:
         chosen["meta_test"] = names(values["meta_test"])
-    for name in ("n_way", "episodes", "queries", "seed", "norm", "protocol", "meta_steps", "device"):
+    for name in ("n_way", "episodes", "queries", "seed", "norm", "protocol", "backbone", "meta_steps", "device"):
         if name in written:
             chosen[name] = values[name]
     spec = ImageSpec(task=task, **chosen)

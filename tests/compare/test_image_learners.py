@@ -12,6 +12,7 @@ from image_arena import SETTING, blobs
 
 from compare.backbones.conv4 import conv4
 from compare.images.learners import IMAGE_LEARNERS, ImageLearner, Setting, build_learner
+from compare.images.learners.reading import reading_flops
 from compare.images.play import accuracy, answer
 from compare.images.sampler import ImageSampler, tensors
 from compare.learners import maml
@@ -22,7 +23,8 @@ from tasks import IclError, keyed_rng
 from tasks.images.episodes import Shape, sample
 
 TRAIN, TEST = blobs(12, "train"), blobs(6, "test")
-STEPS = {"reptile": 60}
+STEPS = {"reptile": 60, "snail": 60, "mann": 150, "in-context-transformer": 150}
+READING = ("snail", "mann", "in-context-transformer")
 
 
 def train(learner: ImageLearner, steps: int) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
@@ -75,12 +77,15 @@ def test_what_a_learner_is_charged(name: str) -> None:
     work = learner.work()
     body = SETTING.body_flops()
     assert body == 18 * (1 * 4 * 256 + 4 * 4 * (64 + 16 + 4))
+    strided = replace(SETTING, network="conv4-strided")
+    assert strided.body_flops() == 18 * (1 * 4 * 64 + 4 * 4 * (16 + 4 + 1))
+    assert (SETTING.features, strided.features, replace(SETTING, size=84).features) == (4, 4, 4 * 25)
     assert work.adapt >= SETTING.support * body
     assert work.query >= body
     assert work.meta_task > work.adapt / 10
     assert work.stored > 0
     moved = answer_kept(learner)
-    if name not in ("protonet", "matching-net"):
+    if name not in ("protonet", "matching-net", *READING):
         assert work.trainable == moved
         assert work.stored == 4 * moved
 
@@ -92,7 +97,7 @@ def answer_kept(learner: ImageLearner) -> int:
     return sum(value.numel() for key, value in kept.items() if key not in meta or not torch.equal(value, meta[key]))
 
 
-@pytest.mark.parametrize("name", [name for name in IMAGE_LEARNERS if name != "reptile"])
+@pytest.mark.parametrize("name", [name for name in IMAGE_LEARNERS if name not in ("reptile", *READING)])
 def test_any_number_of_ways(name: str) -> None:
     learner = build_learner(name, replace(SETTING, any_way=True))
     meta = learner.start(keyed_rng(0, "start"))
@@ -106,9 +111,20 @@ def test_any_number_of_ways(name: str) -> None:
     assert np.isfinite(scores[0]).all()
 
 
-def test_reptile_has_a_head_of_its_own() -> None:
+def test_who_cannot_serve_any_number_of_ways() -> None:
     with pytest.raises(IclError, match="reptile meta-learns a head with an output per class"):
         build_learner("reptile", replace(SETTING, any_way=True))
+    with pytest.raises(IclError, match="snail reads labels of a fixed number of classes"):
+        build_learner("snail", replace(SETTING, any_way=True))
+
+
+def test_readers_are_charged_what_torch_counts() -> None:
+    """The transformer by hand: 2 tokens a pair but for the last, 4 layers of width 128, the products of the attention over all pairs."""
+    n, w, layers = 7, 128, 4
+    tokens = 2 * n - 1
+    maps = 2 * w * n * (SETTING.features + 3)
+    block = 2 * tokens * 12 * w * w + 2 * 2 * tokens * tokens * w
+    assert reading_flops("in-context-transformer", n, SETTING.features, 3) == maps + layers * block + 2 * n * w * 3
 
 
 def test_second_order_makes_a_difference_on_conv4() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from compare.images.learners import gradient, metric, pretrained
+from compare.images.learners import gradient, metric, pretrained, reading
 from compare.images.learners.types import ImageLearner, Setting, Work
 from tasks.errors import unknown_name
 
@@ -18,6 +18,9 @@ IMAGE_LEARNERS: dict[str, Callable[[str, Setting], ImageLearner]] = {
     "meta-sgd": gradient.build,
     "fine-tune": pretrained.build,
     "linear-probe": pretrained.build,
+    "snail": reading.build,
+    "mann": reading.build,
+    "in-context-transformer": reading.build,
 }
 """Name → how it is built, in the order in which learners are shown."""
 

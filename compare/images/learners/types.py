@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from compare.backbones.conv4 import BLOCKS, Norm, conv4
+from compare.backbones.conv4 import BLOCKS, HALVINGS, Halving, Norm, conv4, features
 from compare.backbones.types import Backbone
 
 if TYPE_CHECKING:
@@ -32,19 +32,25 @@ class Setting:
     """Classes that there are to meta-train on."""
     norm: Norm
     filters: int = 64
+    network: str = "conv4"
+    """A name of HALVINGS."""
     any_way: bool = False
     """Whether episodes may have other numbers of ways than meta-train tasks: then no head may be meta-learnt for a number of outputs."""
 
     @property
     def backbone(self) -> Backbone:
         """The network of every learner."""
-        return conv4(self.size, filters=self.filters, norm=self.norm)
+        return conv4(self.size, filters=self.filters, norm=self.norm, halving=self.halving)
+
+    @property
+    def halving(self) -> Halving:
+        """Of the network."""
+        return HALVINGS[self.network]
 
     @property
     def features(self) -> int:
         """Width of what the body gives."""
-        left: int = self.size // 2**BLOCKS
-        return self.filters * left * left
+        return features(self.size, self.filters, self.halving)
 
     @property
     def support(self) -> int:
@@ -57,11 +63,12 @@ class Setting:
         return self.n_way * self.train_queries
 
     def body_flops(self) -> int:
-        """Of one image through the body, forward: 2 · 9 · channels in · channels out · pixels per block."""
+        """Of one image through the body, forward: 2 · 9 · channels in · channels out · pixels of the convolution's output per block."""
         total, below, side = 0, self.channels, self.size
         for _ in range(BLOCKS):
-            total += 18 * below * self.filters * side * side
-            below, side = self.filters, side // 2
+            side, seen = (side // 2, side) if self.halving == "pool" else (-(-side // 2), -(-side // 2))
+            total += 18 * below * self.filters * seen * seen
+            below = self.filters
         return total
 
     def head_flops(self, outputs: int) -> int:

@@ -19,6 +19,10 @@ NORMS = {
 }
 
 
+TOLD = 0.05
+"""Adjusted p below which two learners are told apart."""
+
+
 @dataclass(frozen=True)
 class Row:
     """A learner at one K on one source; an empty text where there is nothing to say."""
@@ -91,6 +95,34 @@ def lead(summary: Json) -> list[str]:
         margin = f" ± {100 * (interval[1] - interval[0]) / 2:.1f}" if interval else ""
         share = f"{percent(best['accuracy']['mean'])}{margin}"
         out.append(f"{source}, {k}-shot: {best['learner']} is right most often, in {share} of the queries.")
+    return out
+
+
+def conclusions(summary: Json, task: str) -> list[str]:
+    """What may be said of every source and K after Holm's adjustment: one sentence each."""
+    out = []
+    for k, source in dict.fromkeys((row["k_shot"], row["source"]) for row in summary["rows"]):
+        rows = [row for row in summary["rows"] if (row["k_shot"], row["source"]) == (k, source) and row["difference"]]
+        told = [row for row in rows if row["difference"]["p_adjusted"] is not None and row["difference"]["p_adjusted"] < TOLD]
+        better = [row["learner"] for row in told if row["difference"]["mean"] > 0]
+        worse = [row["learner"] for row in told if row["difference"]["mean"] < 0]
+        rest = [row["learner"] for row in rows if row not in told]
+        groups = {"better than": better, "worse than": worse, "not told apart from": rest}
+        found = "; ".join(f"{' and '.join(names)} {words} {summary['reference']}" for words, names in groups.items() if names)
+        where = f"new classes of {source}" if source == task else source
+        out.append(f"{k}-shot on {where}: {found or 'only ' + summary['reference'] + ' was tested'}.")
+    return out
+
+
+def limits(summary: Json, spec: Json) -> list[str]:
+    """What the numbers do not say."""
+    out = [
+        "Each learner was trained once: intervals are about other episodes of these classes, not about another training.",
+        f"{spec['meta_steps']:,} outer steps of {spec['meta_batch']} tasks: where a curve below still rises, longer training may change the "
+        "order. Hyper-parameters are the papers’, not tuned for this.",
+    ]
+    if summary["norm"] == "batch":
+        out.append("Statistics come from the images at hand: asked alone, a query may get another answer.")
     return out
 
 

@@ -31,7 +31,12 @@ class Page:
     reference: str
     several: bool
     """Whether more than one source was tested on."""
+    backbone: str
     lead: list[str]
+    conclusions: list[str]
+    """What one may conclude."""
+    limits: list[str]
+    """And what not."""
     rows: list[facts.Row]
     accuracy: list[Figure]
     ranks: list[tuple[str, Table]]
@@ -68,7 +73,10 @@ def build_page(directory: Path, name: str) -> Page:
         notes=of["notes"],
         reference=summary["reference"],
         several=len(of["sources"]) > 1,
+        backbone=of["backbone"],
         lead=facts.lead(summary),
+        conclusions=facts.conclusions(summary, of["task"]),
+        limits=facts.limits(summary, resolved["spec"]),
         rows=rows,
         accuracy=accuracy_figures(summary, of["chance"]),
         ranks=[(f"K = {ranked['k_shot']}", rank_table(ranked)) for ranked in summary["ranks"]],

@@ -15,7 +15,7 @@ def print_images(run: ImageRun) -> None:
     console = Console()
     summary, cost, environment = run.read("summary"), run.read("cost"), run.read("environment")
     of = environment["run"]
-    title = f"{of['n_episodes']} meta-test episodes {facts.shape(of)} · conv4 with {of['norm']} norm on {environment['device']}"
+    title = f"{of['n_episodes']} meta-test episodes {facts.shape(of)} · {of['backbone']} with {of['norm']} norm on {environment['device']}"
     console.print(f"[bold]{escape(of['task'])}[/bold] · {title}", highlight=False, soft_wrap=True)
     rows = facts.table_rows(summary, cost)
     console.print(accuracy_table(rows, summary["reference"], len(of["sources"]) > 1))
