@@ -15,7 +15,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from compare.sequence.transformer import linear
+from compare.sequence.transformer import causal_attention, linear
 from tasks import IclError
 
 if TYPE_CHECKING:
@@ -83,12 +83,10 @@ class SNAIL:
 
     def _attend(self, params: Params, a: int, h: Tensor) -> Tensor:
         """(b, n, width) → (b, n, values)."""
-        import torch
-
         keys = self.attention[a][0]
         both = linear(params, f"attention.{a}", h)
         q, k, v = both[..., :keys], both[..., keys : 2 * keys], both[..., 2 * keys :]
-        return torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+        return causal_attention(q, k, v)
 
     def _gather(self, params: Params, a: int, dilation: int, h: Tensor) -> Tensor:
         """A dense block's new features: (b, n, width) → (b, n, filters)."""

@@ -38,10 +38,10 @@ KEPT = "kept."
 
 
 def reader(name: str, points: int) -> Reader:
-    """With the sizes of its paper for Omniglot (the transformer: 4 layers of 128 numbers), for sequences of so many images."""
+    """With the sizes of its paper for Omniglot (the transformer: 4 layers of 128 numbers, an image and its label in one token), for sequences of so many images."""
     if name == "snail":
         return SNAIL(points, filters=128, attention=((64, 32), (256, 128), (512, 256)))
-    return MANN() if name == "mann" else InContextTransformer(points, width=128, layers=4, heads=4)
+    return MANN() if name == "mann" else InContextTransformer(points, width=128, layers=4, heads=4, joined=True)
 
 
 @dataclass(frozen=True)
