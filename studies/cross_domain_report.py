@@ -31,7 +31,10 @@ def table(lines: Sequence[Line]) -> str:
         out += [f"| learner | {' | '.join(titles)} |", "|---" * (len(sources) + 1) + "|"]
         for learner in dict.fromkeys(line.learner for line in of):
             found = {line.source: line for line in of if line.learner == learner}
-            cells = [f"{found[s].accuracy:.3f} ± {found[s].half:.3f}" + (f" ({found[s].failed} failed)" if found[s].failed else "") for s in sources]
+            cells = [
+                f"{found[s].accuracy:.3f} ± {found[s].half:.3f}" + (f" ({found[s].failed} failed)" if found[s].failed else "")
+                for s in sources
+            ]
             out.append(f"| {learner} | {' | '.join(cells)} |")
         out.append("")
     return "\n".join(out).rstrip()
@@ -49,7 +52,13 @@ def gap_table(lines: Sequence[Line]) -> str:
     for line in first_of_each(lines):
         last = line.curve[-1]["accuracy"]
         domains = [f"{named(name)} {value:.2f}" for name, value in last.items() if ":" in name]
-        cells = [named(line.trained_on), line.learner, f"{last['train']:.2f}", f"{last['test']:.2f}", f"{last['train'] - last['test']:+.2f}"]
+        cells = [
+            named(line.trained_on),
+            line.learner,
+            f"{last['train']:.2f}",
+            f"{last['test']:.2f}",
+            f"{last['train'] - last['test']:+.2f}",
+        ]
         out.append(f"| {' | '.join([*cells, ', '.join(domains), f'{last[FOLLOWS]:.2f}', f'{last[IGNORES]:.2f}'])} |")
     return "\n".join(out)
 

@@ -67,7 +67,11 @@ def run(spec: ImageSpec, out: Path, data_dir: Path | None, *, only_finished: boo
     """
     if only_finished and not is_finished(out / name_of(prepare(spec, data_dir))):
         return []
-    print(f"{spec.task}: {', '.join(spec.learners)}, {spec.n_way}-way, K = {spec.k_shot}, {spec.meta_steps} steps", file=sys.stderr, flush=True)
+    print(
+        f"{spec.task}: {', '.join(spec.learners)}, {spec.n_way}-way, K = {spec.k_shot}, {spec.meta_steps} steps",
+        file=sys.stderr,
+        flush=True,
+    )
     found = compare_images(spec, out=out, data_dir=data_dir)
     summary, cost, facts = found.read("summary"), found.read("cost"), found.read("environment")["run"]
     seconds = {(row["learner"], row["k_shot"], row["source"]): row["seconds"]["meta_train"] for row in cost["rows"]}

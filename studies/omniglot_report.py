@@ -51,7 +51,14 @@ def table(setting: str, lines: Sequence[Line]) -> str:
     """Markdown: a row per learner, best first."""
     head = ["learner", "ours, % (600 episodes)", "published, %", "outer steps × tasks", "minutes", "network", "meta-train classes, %"]
     head[1] = f"ours, % ({len(lines[0].per_episode)} episodes)"
-    out = [f"### {TITLES[setting]}", "", f"Trained and tested on `{lines[0].trained_on}`.", "", f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    out = [
+        f"### {TITLES[setting]}",
+        "",
+        f"Trained and tested on `{lines[0].trained_on}`.",
+        "",
+        f"| {' | '.join(head)} |",
+        "|---" * len(head) + "|",
+    ]
     for line in sorted(lines, key=lambda line: -line.accuracy):
         failed = f" ({line.failed} failed)" if line.failed else ""
         cells = [
@@ -80,7 +87,9 @@ def chart(lines: Mapping[str, Sequence[Line]]) -> str:
             y=alt.Y("accuracy:Q", scale=alt.Scale(domain=[0, 1]), title="accuracy"),
             color=alt.Color("series:N", sort=list(IN_WORDS.values()), title=None, legend=alt.Legend(orient="top")),
         )
-        panel = alt.layer(base.mark_line(strokeWidth=1.5), base.mark_point(filled=True, size=18, opacity=1)).properties(width=150, height=110)
+        panel = alt.layer(base.mark_line(strokeWidth=1.5), base.mark_point(filled=True, size=18, opacity=1)).properties(
+            width=150, height=110
+        )
         learners = [line.learner for line in of]
         facet = panel.facet(facet=alt.Facet("learner:N", sort=learners, title=None), columns=5).resolve_scale(x="independent")
         blocks.append(facet.properties(title=TITLES[setting]))

@@ -5,8 +5,9 @@
     block:   h ← h + Attention(LN(h));  h ← h + W₂ GELU(W₁ LN(h))          (GPT-2: norm first, causal mask)
     said:    y_i is read from the token of x_i, which attends to x_1 … x_i and y_1 … y_{i−1}
 
-Labels of classes enter as tokens too: a row of the label map per class. Apart is Garg's way; joined is that of CAML (Fifty et al. 2024), where an
-image and its own label share a token and the last label is unknown; in GPICL a token holds an image and the label of the one before. No dropout.
+Labels of classes enter as tokens too: a row of the label map per class. Apart is Garg's way; joined is that of CAML (Fifty et al. 2024),
+where an image and its own label share a token and the last label is unknown; in GPICL a token holds an image and the label of the one
+before. No dropout.
 """
 
 from __future__ import annotations
@@ -51,7 +52,11 @@ class InContextTransformer:
         import torch
 
         w, residual = self.width, SCALE / (2 * self.layers) ** 0.5
-        shapes = {"x.weight": (w, width), "y.weight": (w, label_width), "position": (self.points if self.joined else 2 * self.points - 1, w)}
+        shapes = {
+            "x.weight": (w, width),
+            "y.weight": (w, label_width),
+            "position": (self.points if self.joined else 2 * self.points - 1, w),
+        }
         scales = {"x.weight": width**-0.5, "y.weight": label_width**-0.5}
         for i in range(self.layers):
             shapes |= {f"{i}.qkv.weight": (3 * w, w), f"{i}.out.weight": (w, w)}
@@ -94,8 +99,8 @@ class InContextTransformer:
 
 
 def causal_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """softmax(q kᵀ / √d) v over positions up to one's own: (…, t, d), (…, t, d), (…, t, e) → (…, t, e). Of plain products, which can be mapped
-    over tasks."""
+    """softmax(q kᵀ / √d) v over positions up to one's own: (…, t, d), (…, t, d), (…, t, e) → (…, t, e). Plain products, so that it can be
+    mapped over tasks."""
     import torch
 
     t = q.shape[-2]

@@ -27,9 +27,10 @@ def command(
     learners: Annotated[
         str,
         typer.Option(
-            help="On images snail, mann, in-context-transformer, fine-tune and, from linear-probe on, all but matching-net-fce. 'all' is whoever can run here; or names with "
-            "commas: zero-shot, in-context, metaicl, fine-tune, lora, ia3, bitfit, prompt-tuning, adapt-then-prompt, linear-probe, "
-            "protonet, matching-net, matching-net-fce, maml, fomaml, reptile, anil, meta-sgd. [default on images: protonet,maml]"
+            help="'all' is whoever can run here; or names with commas: zero-shot, in-context, metaicl, fine-tune, lora, ia3, bitfit, "
+            "prompt-tuning, adapt-then-prompt, linear-probe, protonet, matching-net, matching-net-fce, maml, fomaml, reptile, anil, meta-sgd. "
+            "On images snail, mann, in-context-transformer, fine-tune and, from linear-probe on, all but matching-net-fce. [default on "
+            "images: protonet,maml]"
         ),
     ] = "zero-shot,in-context,linear-probe,protonet,maml",
     k_shot: Annotated[str, typer.Option("--k-shot", help="Support examples per label, comma-separated: 1,4. [default on images: 1]")] = "4",
@@ -96,7 +97,9 @@ def command(
     ] = False,
     workspace: Workspace = None,
     norm: Annotated[str, typer.Option(help="On images: batch (transductive) or layer.")] = "batch",
-    backbone: Annotated[str, typer.Option(help="On images: conv4 (maximum of 2 x 2) or conv4-strided (stride 2: MAML on Omniglot).")] = "conv4",
+    backbone: Annotated[
+        str, typer.Option(help="On images: conv4 (a maximum of 2 x 2 after each block) or conv4-strided (stride 2: MAML on Omniglot).")
+    ] = "conv4",
     protocol: Annotated[str, typer.Option(help="On images, of meta-test episodes: fixed (N-way K-shot) or meta-dataset.")] = "fixed",
     data_dir: DataDir = None,
     out: Out = Path("runs"),

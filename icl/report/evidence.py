@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,15 +89,24 @@ def guessing(episodes: Sequence[EpisodeScores]) -> float:
     return float(np.mean(np.concatenate([1.0 / np.isfinite(episode.scores.logprob).sum(axis=1) for episode in episodes])))
 
 
-class Prompts:
-    """The prompts of a run, by episode and query."""
+OF_PROMPTS = ("episode", "query", "context", "dropped")
+"""Columns that `Prompts` reads."""
 
-    def __init__(self, rows: Rows) -> None:
-        self._rows = {(row["episode"], row["query"]): row for row in rows}
-        contexts: dict[str, list[str]] = {}
-        for row in rows:
-            contexts.setdefault(row["episode"], []).append(row["context"])
-        self._shared = {episode: shared_start(texts) for episode, texts in contexts.items()}
+
+class Prompts:
+    """A few prompts of a run, and what the prompts of each episode share. All are looked at once, some at a time, and few are kept."""
+
+    def __init__(self, batches: Iterable[Rows], wanted: Collection[tuple[str, str]]) -> None:
+        self._rows = dict[tuple[str, str], dict[str, Any]]()
+        ends = dict[str, list[str]]()  # the first and the last in alphabetical order differ earliest
+        for rows in batches:
+            for row in rows:
+                key = row["episode"], row["query"]
+                if key in wanted:
+                    self._rows[key] = row
+                seen = [*ends.get(row["episode"], ()), row["context"]]
+                ends[row["episode"]] = seen if len(seen) < 2 else [min(seen), max(seen)]
+        self._shared = {episode: shared_start(texts) for episode, texts in ends.items()}
 
     def parts(self, episode: str, query: str) -> dict[str, Any]:
         """The fields of an `Answer` that come from its prompt."""
@@ -111,53 +120,61 @@ def shared_start(texts: Sequence[str]) -> int:
     """Length of the longest common beginning that ends with a line; 0 for a single text."""
     if len(texts) < 2:
         return 0
-    first, last = min(texts), max(texts)  # the two that differ earliest
+    first, last = min(texts), max(texts)
     same = next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), min(len(first), len(last)))
     return first.rfind("\n", 0, same) + 1
 
 
-def confident_mistakes(episodes: Sequence[EpisodeScores], outcomes: Sequence[Outcome], predictions: Rows, prompts: Rows) -> list[Answer]:
-    """The wrong predictions of highest probability, a query once; equal ones in the order of the tables."""
+def confident_mistakes(
+    episodes: Sequence[EpisodeScores], outcomes: Sequence[Outcome], predictions: Rows, prompts: Iterable[Rows]
+) -> list[Answer]:
+    """The wrong predictions of highest probability, a query once; equal ones in order of the tables. `prompts`: OF_PROMPTS in batches."""
     texts = {(row["episode"], row["query"], row["candidate"]): row["text"] for row in reversed(predictions) if row["logprob"] is not None}
-    index = Prompts(prompts)
     wrong = [
         (float(outcome.confidence[q]), e, q) for e, outcome in enumerate(outcomes) for q in np.flatnonzero(outcome.correct == 0).tolist()
     ]
-    found: dict[str, Answer] = {}
+    chosen: dict[str, tuple[float, int, int]] = {}
     for probability, e, q in sorted(wrong, key=lambda item: (-item[0], item[1], item[2])):
-        episode, outcome = episodes[e], outcomes[e]
-        query, target, predicted = episode.queries[q], int(outcome.target[q]), int(outcome.predicted[q])
-        if query in found:
-            continue
-        found[query] = Answer(
-            **index.parts(episode.episode, query),
-            span=texts[episode.episode, query, episode.candidates[predicted]],
-            predicted=episode.candidates[predicted],
-            target=episode.candidates[target],
-            right_span=texts[episode.episode, query, episode.candidates[target]],
-            probability=probability,
-            target_probability=float(np.exp(outcome.log_probs[q, target])),
-        )
-        if len(found) == CONFIDENT:
-            break
-    return list(found.values())
+        if len(chosen) < CONFIDENT:
+            chosen.setdefault(episodes[e].queries[q], (probability, e, q))
+    index = Prompts(prompts, {(episodes[e].episode, query) for query, (_, e, _) in chosen.items()})
+    return [_mistake(index, texts, episodes[e], outcomes[e], q, probability) for probability, e, q in chosen.values()]
 
 
-def written_answers(predictions: Rows, prompts: Rows) -> Mapping[str, list[Answer]]:
-    """The first wrong and the first right generated answers, in the order of the tables, a query once."""
-    index = Prompts(prompts)
-    groups: dict[str, dict[str, Answer]] = {"wrong": {}, "right": {}}
+def _mistake(
+    index: Prompts, texts: Mapping[tuple[str, str, str], str], episode: EpisodeScores, outcome: Outcome, q: int, probability: float
+) -> Answer:
+    query, target, predicted = episode.queries[q], int(outcome.target[q]), int(outcome.predicted[q])
+    return Answer(
+        **index.parts(episode.episode, query),
+        span=texts[episode.episode, query, episode.candidates[predicted]],
+        predicted=episode.candidates[predicted],
+        target=episode.candidates[target],
+        right_span=texts[episode.episode, query, episode.candidates[target]],
+        probability=probability,
+        target_probability=float(np.exp(outcome.log_probs[q, target])),
+    )
+
+
+def written_answers(predictions: Rows, prompts: Iterable[Rows]) -> Mapping[str, list[Answer]]:
+    """The first wrong and the first right generated answers, in the order of the tables, a query once. `prompts`: see above."""
+    groups: dict[str, dict[str, dict[str, Any]]] = {"wrong": {}, "right": {}}
     for row in predictions:
         if row["candidate"]:
             continue
         right = any(exact(row["predicted"], answer) for answer in row["answers"])
         group = groups["right" if right else "wrong"]
-        if len(group) < WRITTEN and row["query"] not in group:
-            group[row["query"]] = Answer(
-                **index.parts(row["episode"], row["query"]),
-                span=row["text"],
-                predicted=row["predicted"],
-                target=row["target"],
-                right_span=" · ".join(row["answers"]),
-            )
-    return {name: list(group.values()) for name, group in groups.items()}
+        if len(group) < WRITTEN:
+            group.setdefault(row["query"], row)
+    index = Prompts(prompts, {(row["episode"], row["query"]) for group in groups.values() for row in group.values()})
+    return {name: [_written(index, row) for row in group.values()] for name, group in groups.items()}
+
+
+def _written(index: Prompts, row: Mapping[str, Any]) -> Answer:
+    return Answer(
+        **index.parts(row["episode"], row["query"]),
+        span=row["text"],
+        predicted=row["predicted"],
+        target=row["target"],
+        right_span=" · ".join(row["answers"]),
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,10 +88,10 @@ def write_report(directory: Path, summary: Mapping[str, Any]) -> Path:
 def build_page(run: Run, summary: Mapping[str, Any]) -> Page:
     """The view of a run."""
     metrics, environment, spec = summary["metrics"], run.environment, run.resolved.spec
-    predictions, prompts = run.table("predictions"), run.table("prompts")
+    predictions, prompts = run.table("predictions"), run.table("prompts", ("episode", "dropped", "tokens"))
     free, near = run.table("content_free"), run.table("neighbours")
     episodes = episode_scores(predictions, free, environment["run"]["labels"], spec.normalise, near)
-    choices = _choices(episodes, spec.calibration, metrics, predictions, prompts) if episodes else None
+    choices = _choices(episodes, spec.calibration, metrics, predictions, _contexts(run)) if episodes else None
     names = list(dict.fromkeys(row["episode"] for row in predictions))
     main = [metric for metric in ("exact_match", "token_f1", "accuracy") if any(metric in of for of in metrics.values())]
     guess = choices.guess if choices else None
@@ -110,7 +110,7 @@ def build_page(run: Run, summary: Mapping[str, Any]) -> Page:
         ece_bias={name: facts.number(of["ece"]["bias"]) for name, of in metrics.items() if "bias" in of.get("ece", {})},
         episodes=[figures.by_episode(metrics, metric, names, guess if metric == "accuracy" else None) for metric in main],
         choices=choices,
-        written=evidence.written_answers(predictions, prompts) if "exact_match" in main else None,
+        written=evidence.written_answers(predictions, _contexts(run)) if "exact_match" in main else None,
         cost=facts.cost_view(run.cost),
         dropped_demonstrations=sum(row["dropped"] for row in prompts),
         shortened_prompts=sum(row["dropped"] > 0 for row in prompts),
@@ -123,8 +123,12 @@ def build_page(run: Run, summary: Mapping[str, Any]) -> Page:
     )
 
 
+def _contexts(run: Run) -> Iterator[Rows]:
+    return run.batches("prompts", evidence.OF_PROMPTS)
+
+
 def _choices(
-    episodes: Sequence[EpisodeScores], calibrations: Sequence[str], metrics: facts.Metrics, predictions: Rows, prompts: Rows
+    episodes: Sequence[EpisodeScores], calibrations: Sequence[str], metrics: facts.Metrics, predictions: Rows, prompts: Iterable[Rows]
 ) -> Choices:
     outcomes: dict[str, list[Outcome]] = {name: [outcome(episode, name) for episode in episodes] for name in calibrations}
     shown = max(calibrations, key=lambda name: metrics[name]["accuracy"]["mean"])

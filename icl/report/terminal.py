@@ -93,7 +93,7 @@ def footnotes(run: Run) -> list[str]:
         lines.append(f"{' and '.join(reading)} also used labelled examples of the pool that are not shown (docs/methods.md)")
     if any("ece" in of for of in metrics.values()):
         lines.append("ECE pools the episodes (10 equal bins, jackknife interval); a perfect model would not show 0: see the report")
-    prompts = run.table("prompts")
+    prompts = run.table("prompts", ("episode", "demonstrations", "dropped", "tokens"))
     dropped = sum(1 for row in prompts if row["dropped"])
     if dropped and run.resolved.spec.overflow == "fewer":
         lines.append(f"{shots_by_episode(prompts)}: all that fit for every query of the episode (--overflow fewer)")

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from icl.runs.files import UNFINISHED, damaged, read_json, write_json, writing
-from icl.runs.tables import Rows, read_table, write_tables
+from icl.runs.tables import Rows, read_batches, read_table, write_tables
 from icl.spec import ResolvedSpec
 from tasks import Episode, IclError
 from tasks.episodefile import write_episodes
@@ -59,9 +59,13 @@ class Run:
         facts: dict[str, Any] = self.environment["run"]
         return facts
 
-    def table(self, name: str) -> Rows:
-        """Rows of `predictions`, `content_free`, `prompts` or `neighbours`."""
-        return read_table(self.dir, name)
+    def table(self, name: str, columns: Sequence[str] | None = None) -> Rows:
+        """Rows of `predictions`, `content_free`, `prompts` or `neighbours`, with all columns or some."""
+        return read_table(self.dir, name, columns)
+
+    def batches(self, name: str, columns: Sequence[str]) -> Iterator[Rows]:
+        """Rows of a table, some at a time."""
+        return read_batches(self.dir, name, columns)
 
     def to_json(self) -> dict[str, Any]:
         """What `icl evaluate --json` prints."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,9 @@ SCHEMAS = {"predictions": PREDICTIONS, "content_free": FREE, "prompts": PROMPTS,
 SOMETIMES = frozenset({"neighbours"})
 """Tables that only runs have whose calibrations need them."""
 
+BATCH = 256
+"""Rows that are read at a time, where not all are."""
+
 Rows = list[dict[str, Any]]
 
 
@@ -79,15 +83,23 @@ def join_tables(parts: Sequence[Path], directory: Path) -> None:
         _write((_read(part, name) for part in parts), directory, name)
 
 
-def read_table(directory: Path, name: str) -> Rows:
-    """Rows of a table as dictionaries, in the order written; none of a table that only some runs have.
+def read_table(directory: Path, name: str, columns: Sequence[str] | None = None) -> Rows:
+    """Rows of a table as dictionaries, in the order written; none of a table that only some runs have. `columns` of None: all.
 
     Raises IclError when the file is missing or damaged.
     """
     if name in SOMETIMES and not (directory / f"{name}.parquet").exists():
         return []
-    rows: Rows = _read(directory, name).to_pylist()
+    rows: Rows = _read(directory, name, columns).to_pylist()
     return rows
+
+
+def read_batches(directory: Path, name: str, columns: Sequence[str]) -> Iterator[Rows]:
+    """The rows some at a time: the prompts of a large run need not all be in memory. Raises IclError as `read_table`."""
+    path = directory / f"{name}.parquet"
+    with _reading(path), pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(BATCH, columns=list(columns)):
+            yield batch.to_pylist()
 
 
 def _write(tables: Iterable[pa.Table], directory: Path, name: str) -> None:
@@ -97,10 +109,17 @@ def _write(tables: Iterable[pa.Table], directory: Path, name: str) -> None:
             writer.write_table(table)
 
 
-def _read(directory: Path, name: str) -> pa.Table:
+def _read(directory: Path, name: str, columns: Sequence[str] | None = None) -> pa.Table:
     path = directory / f"{name}.parquet"
+    with _reading(path):
+        return pq.read_table(path, columns=list(columns) if columns else None, schema=SCHEMAS[name])
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Raises IclError when the file is missing or damaged."""
     try:
-        return pq.read_table(path, schema=SCHEMAS[name])
+        yield
     except FileNotFoundError as error:
         raise damaged(path, "the file is missing") from error
     except PermissionError:

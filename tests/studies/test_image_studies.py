@@ -57,7 +57,22 @@ def test_the_study_across_domains(study: Callable[[str], Any], monkeypatch: pyte
     monkeypatch.setattr(across, "spec_of", _small(across.spec_of))
     for name in ("cross-domain.md", "meta-overfitting.md"):
         (tmp_path / name).write_text("<!-- tables -->\n<!-- end of tables -->\n", encoding="utf-8")
-    across.main(["--sources", "blobs", "--learners", "protonet", "--steps", "2", "--episodes", "4", "--out", str(tmp_path / "runs"), "--docs", str(tmp_path)])
+    across.main(
+        [
+            "--sources",
+            "blobs",
+            "--learners",
+            "protonet",
+            "--steps",
+            "2",
+            "--episodes",
+            "4",
+            "--out",
+            str(tmp_path / "runs"),
+            "--docs",
+            str(tmp_path),
+        ]
+    )
     assert "| learner | new classes of `blobs:a` | `blobs:b` |" in (tmp_path / "cross-domain.md").read_text(encoding="utf-8")
     assert "| blobs | protonet |" in (tmp_path / "meta-overfitting.md").read_text(encoding="utf-8")
     assert (tmp_path / "meta-overfitting.svg").is_file()

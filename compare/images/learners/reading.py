@@ -3,9 +3,9 @@
     log p(y | x, support) = reader([f(x_1), y_1], …, [f(x_n), y_n], f(x)) at its last position
 
 f is the body of the network, the readers are those of compare/sequence/ with the sizes of their papers. Meta-training moves all weights by
-the loss of the queries; a task's classes are renumbered and its support put into another order each time, so that nothing but the support
-says what a label means. Adapting embeds the support. Santoro et al. 2016 ask every image of a sequence in turn (k-th instance); here a query
-comes after the whole support, as for every other learner.
+the loss of the queries; a task's classes are renumbered and its support is put into another order each time, so that nothing but the
+support says what a label means. Adapting embeds the support. Santoro et al. 2016 ask every image of a sequence in turn (k-th instance);
+here a query comes after the whole support, as for every other learner.
 
 FLOPs: the body per image, and the products of the reader, counted by torch on one sequence; meta-training three times as much.
 """
@@ -38,7 +38,8 @@ KEPT = "kept."
 
 
 def reader(name: str, points: int) -> Reader:
-    """With the sizes of its paper for Omniglot (the transformer: 4 layers of 128 numbers, an image and its label in one token), for sequences of so many images."""
+    """With the sizes of its paper for Omniglot, for so many images. (The transformer: 4 layers of 128 numbers, an image and its label in
+    one token.)"""
     if name == "snail":
         return SNAIL(points, filters=128, attention=((64, 32), (256, 128), (512, 256)))
     return MANN() if name == "mann" else InContextTransformer(points, width=128, layers=4, heads=4, joined=True)

@@ -118,8 +118,8 @@ def limits(summary: Json, spec: Json) -> list[str]:
     """What the numbers do not say."""
     out = [
         "Each learner was trained once: intervals are about other episodes of these classes, not about another training.",
-        f"{spec['meta_steps']:,} outer steps of {spec['meta_batch']} tasks: where a curve below still rises, longer training may change the "
-        "order. Hyper-parameters are the papers’, not tuned for this.",
+        f"{spec['meta_steps']:,} outer steps of {spec['meta_batch']} tasks: where a curve below still rises, longer training may change "
+        "the order. Hyper-parameters are the papers’, not tuned for this.",
     ]
     if summary["norm"] == "batch":
         out.append("Statistics come from the images at hand: asked alone, a query may get another answer.")
