@@ -28,9 +28,9 @@ def command(
         str,
         typer.Option(
             help="'all' is whoever can run here; or names with commas: zero-shot, in-context, metaicl, fine-tune, lora, ia3, bitfit, "
-            "prompt-tuning, adapt-then-prompt, linear-probe, protonet, matching-net, matching-net-fce, maml, fomaml, reptile, anil, meta-sgd. "
-            "On images snail, mann, in-context-transformer, fine-tune and, from linear-probe on, all but matching-net-fce. [default on "
-            "images: protonet,maml]"
+            "prompt-tuning, adapt-then-prompt, linear-probe, protonet, matching-net, matching-net-fce, maml, fomaml, reptile, anil, "
+            "meta-sgd. On images snail, mann, in-context-transformer, fine-tune and, from linear-probe on, all but matching-net-fce. "
+            "[default on images: protonet,maml]"
         ),
     ] = "zero-shot,in-context,linear-probe,protonet,maml",
     k_shot: Annotated[str, typer.Option("--k-shot", help="Support examples per label, comma-separated: 1,4. [default on images: 1]")] = "4",
