@@ -36,6 +36,12 @@ class ClassPools:
         orders = {label: keyed_rng(self.seed, "class-rows", task.name, label).permutation(len(rows)) for label, rows in found.items()}
         return {label: [rows[int(i)] for i in orders[label][:limit]] for label, rows in found.items()}
 
+    @property
+    def most_shots(self) -> int:
+        """The largest K of a meta-train episode; 0 or less when there is none."""
+        rows = sorted((len(of) for pool in self.train.values() for of in pool.values()), reverse=True)
+        return rows[self.n_way - 1] - QUERIES_PER_LABEL
+
     def examples(self) -> list[tuple[str, Example]]:
         """Every row of both pools with its task."""
         return [(name, row) for pool in (self.train, self.validation) for name, of in pool.items() for rows in of.values() for row in rows]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from compare.learners import Family, Tools
-from compare.meta_tasks import MetaTasks, require_related
+from compare.meta_tasks import MetaTasks, require_related, require_rows
 from compare.types import ComparisonSpec
 from icl.models import ModelSource, load_skeleton
 from tasks import IclError, Task
@@ -32,9 +32,10 @@ class _Shape:
 
 
 def able(
-    families: Mapping[str, Family], spec: ComparisonSpec, task: Task, related: MetaTasks | None, source: ModelSource
+    families: Mapping[str, Family], spec: ComparisonSpec, task: Task, related: MetaTasks | None, most_shots: int, source: ModelSource
 ) -> tuple[dict[str, Family], tuple[LeftOut, ...]]:
     """Those that can run, and the others. `related` of None: there are classes to meta-train on, so nobody needs other tasks.
+    `most_shots`: the largest K that there are meta-train episodes of.
 
     The model is looked at without its weights.
     """
@@ -46,6 +47,8 @@ def able(
         try:
             if family.needs_meta_train and related is not None:
                 require_related(task, related, name)
+            if family.needs_meta_train:
+                require_rows(most_shots, max(spec.k_shot), name)
             family.build(tools, family.grid[0])
         except IclError as error:
             left.append(LeftOut(name, str(error).rpartition(";")[0] or str(error)))  # what to do about it does not apply here

@@ -82,6 +82,15 @@ def require_related(task: Task, found: MetaTasks, learner: str) -> None:
     )
 
 
+def require_rows(most: int, k: int, learner: str) -> None:
+    """Raises IclError when a learner that is meta-trained has no episodes with so many support rows; `most`: the largest K that has."""
+    if k > most:
+        raise IclError(
+            f"{learner} is meta-trained on episodes of K rows and {QUERIES_PER_LABEL} queries per label, but the rows suffice for "
+            f"K = {most} at most, not for {k}; use a smaller --k-shot, or leave {learner} out of --learners"
+        )
+
+
 class Pools:
     """Rows of the related tasks by task and label, drawn once."""
 
@@ -114,6 +123,11 @@ class Pools:
                     rows.append(example)
             out[label] = rows
         return out
+
+    @property
+    def most_shots(self) -> int:
+        """The largest K of a meta-train episode; 0 or less when there is none."""
+        return max((min(map(len, rows.values())) for rows in self.train.values()), default=0) - QUERIES_PER_LABEL
 
     def examples(self) -> list[tuple[str, Example]]:
         """Every row of both pools with its task."""

@@ -5,7 +5,7 @@ Every mistake of the user's that can be seen without the model is raised here, b
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -69,14 +69,21 @@ class Prepared:
 
     def pools(self) -> Pools | ClassPools:
         """Where meta-train and meta-validation episodes are drawn from: other classes of the task, or other tasks."""
-        spec, k_max = self.spec, max(self.spec.k_shot)
-        if spec.n_way is not None:
-            return ClassPools(self.classes, n_way=spec.n_way, k_max=k_max, seed=spec.seed)
-        return Pools(self.task, self.related.tasks, k_max=k_max, seed=spec.seed, also=[test.whole for test in self.elsewhere])
+        return pools_of(self.spec, self.task, self.related, self.classes, self.elsewhere)
 
     def learning_episodes(self, k: int) -> list[LearningEpisode]:
         """The episodes at K = k: the same queries for every K."""
         return [learning_episode(self.task, e, q, k) for e, q in zip(self.episodes, self.queries, strict=True)]
+
+
+def pools_of(
+    spec: ComparisonSpec, task: Task, related: MetaTasks, classes: Mapping[str, Task], elsewhere: Sequence[Elsewhere]
+) -> Pools | ClassPools:
+    """Where meta-train and meta-validation episodes are drawn from."""
+    k_max = max(spec.k_shot)
+    if spec.n_way is not None:
+        return ClassPools(classes, n_way=spec.n_way, k_max=k_max, seed=spec.seed)
+    return Pools(task, related.tasks, k_max=k_max, seed=spec.seed, also=[test.whole for test in elsewhere])
 
 
 def check_calibration(name: str) -> None:
@@ -120,11 +127,14 @@ def prepare(spec: ComparisonSpec, data_dir: Path | None) -> Prepared:
         other_tasks.check_apart(elsewhere, related)
     related = replace(related, notes=(*related.notes, *other_tasks.notes(elsewhere, task)))
     source, left_out = resolve_model(spec.model), tuple[LeftOut, ...]()
+    needy = [name for name, family in families.items() if family.needs_meta_train and not (version and version.learner == name)]
+    most_shots = pools_of(spec, task, related, classes, elsewhere).most_shots if needy else 0
     if spec.learners == (EVERYONE,):
-        families, left_out = able(families, spec, task, None if classes else related, source)
-    for name, family in families.items():
-        if family.needs_meta_train and not classes and not (version and version.learner == name):
+        families, left_out = able(families, spec, task, None if classes else related, most_shots, source)
+    for name in (name for name in needy if name in families):
+        if not classes:
             meta_tasks.require_related(task, related, name)
+        meta_tasks.require_rows(most_shots, max(spec.k_shot), name)
     builders = {task.name: builder, **{t.name: builder_for(t, template) for t in (*related.tasks, *(e.whole for e in elsewhere))}}
     split = task.evaluated_split()
     episodes = sample_kshot(

@@ -51,6 +51,18 @@ def test_all_are_those_that_can_run(spec: ComparisonSpec) -> None:
     assert prepared.resolved.everyone == tuple(prepared.families)
 
 
+def test_meta_learners_without_enough_rows_for_k_are_left_out_of_all_and_an_error_when_named(spec: ComparisonSpec) -> None:
+    most = prepare(spec, None).pools().most_shots
+    assert most >= 2
+    assert not META & {left.learner for left in prepare(replace(spec, k_shot=(most,)), None).left_out}
+    more = replace(spec, k_shot=(2, most + 1))
+    prepared = prepare(more, None)
+    assert {left.learner for left in prepared.left_out} == META | {"bitfit"}
+    assert f"K = {most} at most, not for {most + 1}" in str(prepared.left_out[0])
+    with pytest.raises(IclError, match=f"maml is meta-trained on .* K = {most} at most, not for {most + 1}; use a smaller --k-shot"):
+        prepare(replace(more, learners=("maml",)), None)
+
+
 def test_meta_learners_without_other_tasks_are_left_out_of_all_and_an_error_when_named(spec: ComparisonSpec) -> None:
     prepared = prepare(replace(spec, task="alone"), None)
     assert {left.learner for left in prepared.left_out} == META | {"bitfit"}
