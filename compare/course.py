@@ -25,7 +25,8 @@ POINTS = 10
 WATCHED = 20
 """Meta-train episodes, and as many meta-validation episodes, that are measured on."""
 EVERY = 5.0
-"""Seconds between two kept states."""
+"""Seconds between two kept states; as much longer again for every second that keeping the last one took (a whole language model with its
+running means is gigabytes)."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,7 @@ class Course:
     _aside: float = 0.0
     _since: float = field(default_factory=time.perf_counter)
     _kept: float = field(default_factory=time.monotonic)
+    _took: float = 0.0
 
     @contextmanager
     def timed(self) -> Iterator[None]:
@@ -113,16 +115,18 @@ class Course:
     @property
     def due(self) -> bool:
         """Whether it is time to keep a state."""
-        return self.place is not None and time.monotonic() - self._kept >= EVERY
+        return self.place is not None and time.monotonic() - self._kept >= EVERY * (1 + self._took)
 
     def keep(self, state: OuterState, rng: Generator, facts: Mapping[str, Any]) -> None:
         """Keeps the state. `facts`: what else the next step depends on, and results so far."""
         assert self.place is not None  # it was due
+        begun = time.monotonic()
         with self._apart():
             points = [vars(point) for point in self.points]
             known = {"rng": rng.bit_generator.state, "points": points, "seconds": self._so_far(), "own": dict(facts)}
             self.place.save(state, known)
             self._kept = time.monotonic()
+            self._took = self._kept - begun
 
     def _so_far(self) -> float:
         return self.seconds + time.perf_counter() - self._since - self._aside

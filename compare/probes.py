@@ -16,6 +16,7 @@ from compare.cost import Meter
 from compare.damage import Damage, damages
 from compare.journal import Memory, Record
 from compare.learners import LEARNERS, Tools
+from compare.learners.lm_meta import ModelLearner
 from compare.learners.matching_net_fce import FullContextLearner
 from compare.learners.metric import MetricLearner
 from compare.memory import OutOfMemory
@@ -96,7 +97,7 @@ class Probes:
         return found
 
     def _steps(self, result: Result, learner: Stepwise) -> Group:
-        cheap = LEARNERS[result.learner].uses_features
+        cheap = LEARNERS[result.learner].uses_features and not isinstance(learner, ModelLearner)
         about = {"learner": result.learner, "k_shot": result.k_shot, "trained": learner.adapting_steps}
 
         def probe(played: Played) -> Probe:

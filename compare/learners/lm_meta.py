@@ -14,7 +14,7 @@ inner step that is differentiated again counts three times.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -26,16 +26,23 @@ from compare.adapted import Method as Parts
 from compare.diverged import check_finite
 from compare.learners import anil, fomaml, maml, meta_sgd, reptile
 from compare.learners.fine_tune import EveryWeight
+from compare.learners.language_course import EPISODES, POINTS
+from compare.learners.language_course import QUERIES as MEASURED_QUERIES
 from compare.learners.lora import LoraFactors
+from compare.learners.outer_loop import outer_loop
 from compare.learners.prompted import Asking, PromptPredictor
 from compare.learners.types import Family, Tools
 from compare.learners.weights import base_engine
+from compare.learning import fewer_queries
 from compare.lm.network import Network, check_length, example_loss, network
 from compare.lm.sheets import Layout, pages
 from compare.memory import Chunks
 from compare.meta_gradient import TaskBatch, first_order_gradient
 from compare.meta_method import Inner, Method
+from compare.play import play
+from compare.stepwise import Step
 from compare.types import Footprint, LearningEpisode, Support
+from compare.unrolled import unrolled
 from icl.calibration import get_calibrator
 from tasks import Example, IclError
 
@@ -43,6 +50,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from compare.meta_gradient import Params
+    from compare.outer import OuterState
 
 RANK = 8
 LAYERS = 8
@@ -83,6 +91,19 @@ class Settings:
 
 
 @dataclass(frozen=True)
+class _Begun:
+    """A support set, as the inner loop reads it."""
+
+    asking: Asking
+    net: Network
+    layout: Layout
+    inner: Inner
+    meta: Params
+    x: Tensor
+    y: Tensor
+
+
+@dataclass(frozen=True)
 class ModelLearner:
     """See the module's opening. `meta` of None: not meta-trained yet."""
 
@@ -113,17 +134,29 @@ class ModelLearner:
         of_step = self._step_flops(net, layout, tasks)
         steps = int(min(self.tools.meta_steps, max(1, BUDGET // of_step)))
         optimiser = self.method.optimiser(self.settings.outer_lr, steps)
-        state, flops = optimiser.start(self.method.begin(self._inner(net, layout), net.start())), 0
-        for step in range(steps):
-            if step:
-                layout, tasks = self._tasks(episodes, rng)
+        start = optimiser.start(self.method.begin(self._inner(net, layout), net.start()))
+        first, own = (layout, tasks), {"flops": 0}
+
+        def one_step(state: OuterState) -> OuterState:
+            layout, tasks = self._tasks(episodes, rng) if int(state.step) else first
             inner = self._inner(net, layout)
             arranged = self.method.arrange(inner, tasks, rng)
             state = optimiser.step(state, chunks(partial(self._direction, inner, state.params, arranged)))
-            flops += self._step_flops(net, layout, tasks)
-            check_finite(state.params, f"{self.name} diverged in outer step {step + 1} of {steps}", flops)
-        kept = {name: value.detach() for name, value in state.params.items()}
+            own["flops"] += self._step_flops(net, layout, tasks)
+            check_finite(state.params, f"{self.name} diverged in outer step {int(state.step)} of {steps}", own["flops"])
+            return state
+
+        state = outer_loop(self.tools.course, start, steps, rng, chunks, one_step, self._accuracies, own, POINTS)
+        return self._with(state.params, steps, own["flops"])
+
+    def _with(self, meta: Params, steps: int = 0, flops: int = 0) -> ModelLearner:
+        kept = {name: value.detach() for name, value in meta.items()}
         return replace(self, meta=kept, meta_steps=steps, meta_flops=flops)
+
+    def _accuracies(self, meta: Params, episodes: Sequence[LearningEpisode]) -> list[float]:
+        """Of a few episodes with a few queries each (compare/learners/language_course.py)."""
+        learner = self._with(meta)
+        return [play(learner, fewer_queries(episode, MEASURED_QUERIES), 0).accuracy for episode in episodes[:EPISODES]]
 
     def _direction(self, inner: Inner, meta: Params, tasks: TaskBatch, size: int) -> Params:
         """Of an outer step, with so many tasks in memory at once."""
@@ -142,6 +175,27 @@ class ModelLearner:
 
     def adapt(self, support: Support, rng: np.random.Generator) -> PromptPredictor:
         """The inner loop from what was meta-learnt; `rng` is not used. Raises IclError when it diverges or was never meta-trained."""
+        begun = self._begin(support)
+        rows = min(len(begun.x), max(1, base_engine(self.tools).batch_tokens // begun.layout.tokens))
+        chunks = Chunks(rows, f"{self.name} in episode {support.episode}", "row")
+        found = chunks(lambda size: self.method.adapt(replace(begun.inner, rows=size), begun.meta, begun.x, begun.y))
+        lr = f"inner_lr {self.settings.inner_lr:g}"
+        check_finite(found, f"the inner loop of {self.name} diverged in episode {support.episode} ({lr})")
+        return self._predictor(begun, found, self.settings.inner_steps)
+
+    @property
+    def adapting_steps(self) -> int:
+        """See Stepwise."""
+        return self.settings.inner_steps
+
+    def steps(self, support: Support, rng: np.random.Generator) -> Iterator[Step]:
+        """See Stepwise; as many again beyond those that `adapt` takes."""
+        begun = self._begin(support)
+        states = unrolled(self.method, begun.inner, begun.meta, begun.x, begun.y, 2 * self.settings.inner_steps)
+        for number, (now, loss, size) in enumerate(states):
+            yield Step(number, self._adapt_flops(begun, number), loss, size, partial(self._predictor, begun, now, number))
+
+    def _begin(self, support: Support) -> _Begun:
         import torch
 
         if self.meta is None:
@@ -151,19 +205,23 @@ class ModelLearner:
         layout, (page,) = pages([asking.lessons()], len(support.labels))
         check_length(base, layout, self.name)
         x, y = (torch.from_numpy(values).to(base.model.device) for values in page)
-        inner, meta = self._inner(net, layout), dict(self.meta)
-        chunks = Chunks(min(len(x), max(1, base.batch_tokens // layout.tokens)), f"{self.name} in episode {support.episode}", "row")
-        found = chunks(lambda size: self.method.adapt(replace(inner, rows=size), meta, x, y))
-        adapted = {name: value.detach() for name, value in found.items()}
-        lr = f"inner_lr {self.settings.inner_lr:g}"
-        check_finite(adapted, f"the inner loop of {self.name} diverged in episode {support.episode} ({lr})")
-        moved = set(self.method.moved(list(net.start())))
-        flops = self.settings.inner_steps * net.gradient_flops(layout, len(x), moved)
-        ready = Network(self.settings.parts(base.model, 0), net.head)  # in the comparison's dtype, whatever the inner loop's
-        ready.put(adapted)
-        kept = [ready.tensors[name] for name in moved]
-        trained = Footprint(flops, sum(p.numel() for p in kept), sum(p.numel() * p.element_size() for p in kept))
-        return PromptPredictor(asking, get_calibrator("none"), adapted=base.over(ready.adapted.model), trained=trained)
+        return _Begun(asking, net, layout, self._inner(net, layout), dict(self.meta), x, y)
+
+    def _adapt_flops(self, begun: _Begun, steps: int) -> int:
+        return steps * begun.net.gradient_flops(begun.layout, len(begun.x), self._moved(begun))
+
+    def _moved(self, begun: _Begun) -> set[str]:
+        return set(self.method.moved(list(begun.net.start())))
+
+    def _predictor(self, begun: _Begun, found: Params, steps: int) -> PromptPredictor:
+        """The model with what is adapted, in the comparison's dtype, whatever the inner loop's."""
+        base = base_engine(self.tools)
+        ready = Network(self.settings.parts(base.model, 0), begun.net.head)
+        ready.put({name: value.detach() for name, value in found.items()})
+        kept = [ready.tensors[name] for name in self._moved(begun)]
+        size = (sum(p.numel() for p in kept), sum(p.numel() * p.element_size() for p in kept))
+        trained = Footprint(self._adapt_flops(begun, steps), *size)
+        return PromptPredictor(begun.asking, get_calibrator("none"), adapted=base.over(ready.adapted.model), trained=trained)
 
     def _network(self, seed: int) -> Network:
         base = base_engine(self.tools)

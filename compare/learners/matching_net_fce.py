@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,9 +22,12 @@ import numpy as np
 from compare import standardise
 from compare.diverged import check_finite
 from compare.learners.metric import one_hot
+from compare.learners.outer_loop import outer_loop
 from compare.learners.tensors import META_BATCH, meta_batches, task_tensors
 from compare.learners.types import Tools
 from compare.memory import Chunks
+from compare.outer import Adam, meta_step
+from compare.play import play
 from compare.standardise import Standardiser
 from compare.types import FloatArray, Footprint, LearningEpisode, Support
 from tasks import IclError, Query
@@ -34,7 +36,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from compare.full_context import FullContext
-    from compare.meta_gradient import TaskBatch
+    from compare.meta_gradient import Params, TaskBatch
+    from compare.outer import OuterState
 
 OUTER_LR = 0.002
 
@@ -65,8 +68,6 @@ class FullContextLearner:
 
     def meta_train(self, episodes: Sequence[LearningEpisode], rng: np.random.Generator) -> FullContextLearner:
         """Raises IclError when there are no episodes, Diverged for weights that are not finite any more."""
-        import torch
-
         if not episodes:
             raise IclError(
                 f"{self.name} needs meta-train episodes of other tasks, but there are none; name tasks under 'related' in the card"
@@ -75,12 +76,23 @@ class FullContextLearner:
         data = task_tensors(self.tools.features, standardiser, episodes)
         labels = len(episodes[0].support.labels)
         net = self._network(data.support_x.shape[-1], int(rng.integers(2**63)))
-        optimiser = torch.optim.Adam(net.parameters(), lr=OUTER_LR)
+        optimiser = Adam(OUTER_LR)
         chunks = Chunks(META_BATCH, f"{self.name} in meta-training")
-        for tasks in islice(meta_batches(data, 0, rng), self.tools.meta_steps):  # classes are compared, never named
-            chunks(partial(backward, net, shuffled(tasks, rng), labels))
-            optimiser.step()
-        weights = {name: value.detach().clone() for name, value in net.state_dict().items()}
+        drawn = meta_batches(data, 0, rng)  # classes are compared, never named
+
+        def direction(meta: Params, tasks: TaskBatch) -> Params:
+            net.load_state_dict(meta)
+            chunks(partial(backward, net, tasks, labels))
+            return {name: value.grad for name, value in net.named_parameters() if value.grad is not None}
+
+        step = meta_step(direction, optimiser)
+
+        def one_step(state: OuterState) -> OuterState:
+            return step(state, shuffled(next(drawn), rng))
+
+        start = optimiser.start({name: value.detach().clone() for name, value in net.named_parameters()})
+        accuracies = partial(self._accuracies, standardiser)
+        weights = outer_loop(self.tools.course, start, self.tools.meta_steps, rng, chunks, one_step, accuracies).params
         check_finite(weights, f"{self.name} diverged in meta-training")
         of_task = 3 * self._flops(data.support_x.shape[1], data.query_x.shape[1], data.support_x.shape[-1])
         return replace(
@@ -89,6 +101,11 @@ class FullContextLearner:
             weights={name: value.numpy() for name, value in weights.items()},
             meta_flops=self.tools.meta_steps * min(META_BATCH, data.tasks) * of_task,
         )
+
+    def _accuracies(self, standardiser: Standardiser, meta: Params, episodes: Sequence[LearningEpisode]) -> list[float]:
+        """Of each episode, with the weights as they stand."""
+        learner = replace(self, standardiser=standardiser, weights={name: value.numpy() for name, value in meta.items()})
+        return [play(learner, episode, 0).accuracy for episode in episodes]
 
     def learnt(self) -> dict[str, Tensor]:
         """See Learns."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from compare.course import Course
+from compare.course import POINTS, Course
 from compare.features import Features
 from compare.learners.tensors import task_tensors
 from compare.memory import Chunks
@@ -30,21 +30,25 @@ def outer_loop(
     chunks: Chunks,
     one_step: Callable[[OuterState], OuterState],
     accuracies: Accuracies,
+    own: dict[str, Any] | None = None,
+    points: int = POINTS,
 ) -> OuterState:
-    """The state after `steps` outer steps. `one_step` draws its tasks from `rng` and computes in `chunks`, and depends on nothing else."""
-    own = {"chunk_size": chunks.size}
+    """The state after `steps` outer steps. `one_step` draws its tasks from `rng`, computes in `chunks`, may write to `own` (plain values,
+    which are kept with the state), and depends on nothing else. `points`: how often it is measured."""
+    own = {} if own is None else own
+    own["chunk_size"] = chunks.size
     state = course.resumed(state, rng, own)
     chunks.size = own["chunk_size"]
 
     def watch(state: OuterState) -> None:
-        course.watch(int(state.step), steps, lambda episodes: accuracies(state.params, episodes))
+        course.watch(int(state.step), steps, lambda episodes: accuracies(state.params, episodes), points)
 
     watch(state)
     while int(state.step) < steps:
         state = one_step(state)
         watch(state)
         if course.due:
-            course.keep(state, rng, {"chunk_size": chunks.size})
+            course.keep(state, rng, {**own, "chunk_size": chunks.size})
     course.end = state
     return state
 

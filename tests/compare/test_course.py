@@ -56,7 +56,7 @@ def bytes_of(learner: Learner) -> dict[str, bytes]:
     return {name: value.numpy().tobytes() for name, value in learner.learnt().items()}
 
 
-@pytest.mark.parametrize("name", [*GRADIENT, "protonet"])
+@pytest.mark.parametrize("name", [*GRADIENT, "protonet", "matching-net-fce"])
 def test_measuring_changes_nothing_and_agrees_with_the_referee(name: str) -> None:
     course = Course(TRAIN[:5], VALIDATION)
     watched, alone = trained(name, course), trained(name, Course())
@@ -119,7 +119,7 @@ def place(path: Path, key: str = "key", spec: str = "0") -> Midway:
     return Midway(path / NAME, key, spec, compare.journal.check_same_spec, lambda: None)
 
 
-@pytest.mark.parametrize("name", [*GRADIENT, "matching-net"])
+@pytest.mark.parametrize("name", [*GRADIENT, "matching-net", "matching-net-fce"])
 def test_killed_in_the_middle_of_a_meta_training_it_ends_in_the_same_bytes(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

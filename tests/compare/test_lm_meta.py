@@ -15,10 +15,13 @@ import torch
 from arena import review_task
 from test_weights import REQUESTS, engine_of
 
+import compare.course
 from compare import search
 from compare.adapted import Method as Parts
+from compare.course import Course
 from compare.diverged import Diverged, DivergedLearner
 from compare.features import FeatureStore
+from compare.journal import check_same_spec
 from compare.learners import Tools, get_families, get_family, lm_meta
 from compare.learners.fine_tune import EveryWeight
 from compare.learners.lm_meta import METHODS, ModelLearner
@@ -28,7 +31,9 @@ from compare.lm.sheets import pages
 from compare.meta_gradient import TaskBatch, cross_entropy, meta_gradient, outer_loss
 from compare.meta_method import Inner
 from compare.meta_tasks import MetaEpisodes, Pools
+from compare.midway import Midway
 from compare.play import play
+from compare.stepwise import Stepwise
 from compare.training import Lesson, loss_sum
 from compare.types import LearningEpisode, Learns
 from icl.encode import Encoder
@@ -255,6 +260,58 @@ def test_meta_training_lowers_the_loss_after_adapting(arena: Any) -> None:
         learner = trained("fomaml", "lora", (replace(tools, meta_steps=steps), episodes), outer_lr=0.01)
         nll[steps] = np.mean([play(learner, episode, 0).nll for episode in episodes[2:]])
     assert nll[20] < nll[1] - 0.01
+
+
+@pytest.mark.parametrize("name", ["maml", "reptile"])
+def test_killed_in_the_middle_of_a_meta_training_it_ends_in_the_same_bytes(
+    name: str, arena: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compare.course, "EVERY", 0.0)
+    tools, episodes = arena
+
+    class Mortal(Midway):
+        def save(self, state: Any, facts: Any) -> None:
+            super().save(state, facts)
+            if int(state.step) == 2:
+                raise KeyboardInterrupt
+
+    def course(kind: type[Midway] | None) -> Course:
+        place = kind(tmp_path / "midway", "key", "0", check_same_spec, lambda: None) if kind else None
+        return Course(episodes[2:4], episodes[:2], place)
+
+    def made(at: Course) -> ModelLearner:
+        return trained(name, "lora", (replace(tools, meta_steps=4, course=at), episodes))
+
+    whole = course(None)
+    expected = made(whole)
+    assert [point.step for point in whole.points] == [0, 1, 2, 3, 4]
+    assert len(whole.points[0].train) == 2, "two episodes are watched"
+    with pytest.raises(KeyboardInterrupt):
+        made(course(Mortal))
+    again = course(Midway)
+    learner = made(again)
+    assert numbers(learner.learnt()) == numbers(expected.learnt())
+    assert learner.meta_flops == expected.meta_flops
+    assert again.points == whole.points
+
+
+@pytest.mark.parametrize("name", ["maml", "anil", "meta-sgd"])
+def test_the_steps_of_an_inner_loop_end_in_what_adapt_returns(name: str, arena: Any) -> None:
+    learner, episode = trained(name, "lora", arena, inner_lr=0.5), arena[1][0]
+    assert isinstance(learner, Stepwise)
+    seen = []
+    for step in learner.steps(episode.support, np.random.default_rng(0)):
+        predictor = step.predictor()
+        seen.append((step, predictor.predict(episode.queries), predictor.footprint))
+    assert [step.number for step, _, _ in seen] == [0, 1, 2, 3, 4]
+    wanted = learner.adapt(episode.support, np.random.default_rng(0))
+    step, scores, footprint = seen[learner.adapting_steps]
+    np.testing.assert_allclose(scores, wanted.predict(episode.queries), atol=1e-6)
+    assert footprint == wanted.footprint
+    assert step.flops == wanted.footprint.flops
+    assert step.gradient_norm is not None
+    assert step.gradient_norm > 0
+    assert not np.array_equal(seen[0][1], scores)
 
 
 def test_divergence_in_meta_training_fails_its_episodes_only(arena: Any) -> None:
