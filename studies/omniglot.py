@@ -55,7 +55,7 @@ class Share:
 PLAN: dict[str, dict[str, Share]] = {
     "5w1s": {
         "protonet": Share(1000, 8, POOLED),
-        "maml": Share(2000),
+        "maml": Share(5000),
         "fomaml": Share(2000),
         "reptile": Share(2000),
         "anil": Share(2000),
