@@ -23,7 +23,6 @@ def study(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Any]:
     import importlib
 
     monkeypatch.syspath_prepend(str(ROOT / "studies"))
-    monkeypatch.syspath_prepend(str(ROOT / "tests" / "compare"))
     importlib.import_module("image_arena").install(monkeypatch)
     return importlib.import_module
 
