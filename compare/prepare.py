@@ -131,15 +131,16 @@ def prepare(spec: ComparisonSpec, data_dir: Path | None) -> Prepared:
     most_shots = pools_of(spec, task, related, classes, elsewhere).most_shots if needy else 0
     if spec.learners == (EVERYONE,):
         families, left_out = able(families, spec, task, None if classes else related, most_shots, source)
-    for name in (name for name in needy if name in families):
-        if not classes:
-            meta_tasks.require_related(task, related, name)
-        meta_tasks.require_rows(most_shots, max(spec.k_shot), name)
+    needy = [name for name in needy if name in families]
+    for name in needy if not classes else ():
+        meta_tasks.require_related(task, related, name)
     builders = {task.name: builder, **{t.name: builder_for(t, template) for t in (*related.tasks, *(e.whole for e in elsewhere))}}
     split = task.evaluated_split()
     episodes = sample_kshot(
         task, n=spec.episodes, k_shot=spec.k_shot, n_query=spec.queries, split_query=split, n_way=spec.n_way, seed=spec.seed
     )
+    for name in needy:
+        meta_tasks.require_rows(most_shots, max(spec.k_shot), name)
     queries = tuple(tuple(resolve(episode, task)[1]) for episode in episodes)
     if version:
         check_fits(version, [task, *(test.whole for test in elsewhere)], source, template, dtype)

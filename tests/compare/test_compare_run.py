@@ -297,7 +297,8 @@ MISTAKES = {
     "queries": (["films", "--queries", "100000"], "write --queries"),
     "episodes": (["films", "--episodes", "0"], "--episodes must be 1 or more"),
     "template": (["films", "--template", "sentiment-plian"], "did you mean sentiment-plain"),
-    "window": (["films", "--k-shot", "25"], "must fit the context window"),
+    "window": (["films", "--learners", "in-context,protonet", "--k-shot", "25"], "must fit the context window"),
+    "rows of others": (["films", "--k-shot", "25"], "the rows suffice for K = 13 at most, not for 25"),
 }
 
 
