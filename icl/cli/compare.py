@@ -27,9 +27,9 @@ def command(
     learners: Annotated[
         str,
         typer.Option(
-            help="'all' is whoever can run here; or names with commas: zero-shot, in-context, metaicl, fine-tune, lora, ia3, bitfit, "
-            "prompt-tuning, adapt-then-prompt, linear-probe, protonet, matching-net, matching-net-fce, maml, fomaml, reptile, anil, "
-            "meta-sgd. On images snail, mann, in-context-transformer, fine-tune and, from linear-probe on, all but matching-net-fce. "
+            help="On images snail, mann, in-context-transformer, fine-tune and, from linear-probe on, all but matching-net-fce. 'all' is "
+            "whoever can run here; or names with commas: zero-shot, in-context, metaicl, fine-tune, lora, ia3, bitfit, prompt-tuning, "
+            "adapt-then-prompt, linear-probe, protonet, matching-net, matching-net-fce, maml, fomaml, reptile, anil, meta-sgd. "
             "[default on images: protonet,maml]"
         ),
     ] = "zero-shot,in-context,linear-probe,protonet,maml",
