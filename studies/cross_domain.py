@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
 from cross_domain_report import report
-from images import Line, check_same_episodes, run
+from images import Line, check_same_episodes, options, run
 
 from compare.images.learners import IMAGE_LEARNERS
 from compare.images.spec import ImageSpec
@@ -39,12 +38,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--sources", default=",".join(SOURCES), help="comma-separated: what is trained on")
     parser.add_argument("--learners", default=",".join(LEARNERS), help="comma-separated")
     parser.add_argument("--steps", type=int, default=1000, help="outer steps of 8 tasks")
-    parser.add_argument("--episodes", type=int, default=600, help="test episodes of each source")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--data-dir", type=Path, help="a mirror that holds omniglot/*.npz")
-    parser.add_argument("--out", type=Path, default=Path("runs/cross-domain"), help="where comparisons are kept")
-    parser.add_argument("--docs", type=Path, help="directory of cross-domain.md and meta-overfitting.md")
-    parser.add_argument("--finished", action="store_true", help="show what is finished, train nothing")
+    options(parser, "cross-domain", "numbers, chart, and the tables in cross-domain.md and meta-overfitting.md")
     given = parser.parse_args(arguments)
     lines: list[Line] = []
     try:

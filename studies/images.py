@@ -6,6 +6,7 @@ checks by their hash that every learner was tested on the same ones.
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -58,6 +59,16 @@ class Line:
         """For the file of numbers: the mean instead of every episode."""
         found = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "per_episode"}
         return {**found, "episodes": len(self.per_episode), "accuracy": self.accuracy, "half_interval": self.half}
+
+
+def options(parser: argparse.ArgumentParser, name: str, docs: str) -> None:
+    """Adds what every such study takes; `docs`: what `--docs` writes."""
+    parser.add_argument("--episodes", type=int, default=600, help="test episodes of each source")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--data-dir", type=Path, help="a mirror that holds omniglot/*.npz")
+    parser.add_argument("--out", type=Path, default=Path("runs") / name, help="where comparisons are kept")
+    parser.add_argument("--docs", type=Path, help=f"directory that gets {docs}")
+    parser.add_argument("--finished", action="store_true", help="show what is finished, train nothing")
 
 
 def run(spec: ImageSpec, out: Path, data_dir: Path | None, *, only_finished: bool = False) -> list[Line]:

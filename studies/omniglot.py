@@ -12,9 +12,8 @@ from __future__ import annotations
 import argparse
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 
-from images import Line, check_same_episodes, run
+from images import Line, check_same_episodes, options, run
 from omniglot_report import report
 
 from compare.images.spec import ImageSpec
@@ -110,12 +109,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--settings", default="", help=f"comma-separated: {', '.join(SETTINGS)}")
     parser.add_argument("--learners", default="", help="comma-separated; default: all of the plan")
-    parser.add_argument("--episodes", type=int, default=600, help="test episodes")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--data-dir", type=Path, help="a mirror that holds omniglot/*.npz")
-    parser.add_argument("--out", type=Path, default=Path("runs/omniglot"), help="where comparisons are kept")
-    parser.add_argument("--docs", type=Path, help="directory that gets omniglot.svg, omniglot.json, and the tables in omniglot.md")
-    parser.add_argument("--finished", action="store_true", help="show what is finished, train nothing")
+    options(parser, "omniglot", "omniglot.svg, omniglot.json, and the tables in omniglot.md")
     given = parser.parse_args(arguments)
     lines: dict[str, list[Line]] = {}
     try:
