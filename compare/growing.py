@@ -234,7 +234,8 @@ class Training:
             points=tuple(course.points),
         )
         write_version(version, learner.learnt(), course.end)
-        (self.wish.home / MIDWAY).unlink(missing_ok=True)
+        for path in self.wish.home.glob(MIDWAY.format("*")):
+            path.unlink()
         return version
 
     @property
@@ -243,11 +244,12 @@ class Training:
         return self.before.number + 1 if self.before else 1
 
 
-MIDWAY = "midway.safetensors"
+MIDWAY = "midway-{}.safetensors"
+"""Where each meta-training of a version stands; of the first version there is one for every setting that is tried."""
 
 
 class Places(Forgetful):
-    """Keeps where the meta-training under way stands, and nothing else."""
+    """Keeps where every meta-training stands or ended, and nothing else: playing is a matter of seconds here."""
 
     def __init__(self, training: Training) -> None:
         self.home = training.wish.home
@@ -256,4 +258,5 @@ class Places(Forgetful):
 
     def midway(self, key: str) -> Midway:
         """See Memory."""
-        return Midway(self.home / MIDWAY, f"{key}/{self.what}", "", check_same_spec, lambda: self.home.mkdir(parents=True, exist_ok=True))
+        place = self.home / MIDWAY.format(hashlib.sha256(key.encode("utf-8")).hexdigest()[:8])
+        return Midway(place, f"{key}/{self.what}", "", check_same_spec, lambda: self.home.mkdir(parents=True, exist_ok=True))

@@ -38,11 +38,11 @@ def evaluate(
     """Evaluates a model on a task from examples in its prompt, and returns the finished run.
 
     `out` is the directory of runs; `data_dir` a local mirror of hub data; `episodes` an episodes file to use instead of drawing.
-    `shared` keeps tasks and a model in memory from one evaluation to the next.
+    `shared` keeps tasks and a model in memory from one evaluation to the next; without it the model goes before the report is written.
     A finished run of the same spec is returned as it is, unless `fresh`. Raises IclError for every mistake of the user's before
     anything is written.
     """
-    events, shared = events or Quiet(), shared or Shared()
+    events = events or Quiet()
     clock = Clock()
     with clock.phase("prepare"):
         prepared = prepare(spec, Path(data_dir) if data_dir else None, Path(episodes) if episodes else None, events, shared)

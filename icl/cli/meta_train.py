@@ -14,7 +14,7 @@ WORD = "meta-train"
 SAME = ("model", "template", "seed", "dtype", "device", "batch_tokens", "meta_steps")
 OPTIONS = {"names_given", "continued", "workspace", "k_shot", "data_dir", "json", "debug", *SAME}
 """Parameters of `icl compare` that mean something here; SAME mean the same."""
-KEPT = "a continued meta-training is kept every few seconds: the same command goes on; one that still chooses its settings begins again"
+KEPT = "what is meta-trained is kept every few seconds: the same command goes on"
 
 
 def command(context: typer.Context, names: list[str]) -> None:

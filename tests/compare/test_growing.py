@@ -87,35 +87,48 @@ def test_two_versions_are_one_training_where_no_task_has_come(wish: Wish) -> Non
         assert all((getattr(state, part)[name] == value).all() for name, value in getattr(ended, part).items())
 
 
-def test_killed_in_the_middle_it_ends_in_the_same_bytes(wish: Wish, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    meta_train(wish, go_on=False)
+def killed(wish: Wish, saves: int, go_on: bool) -> None:
+    """Meta-trains in a process that is killed right after so many states have been kept, one after each step."""
     code = f"""
         import os, signal
         from pathlib import Path
         import compare.course, compare.midway
         from compare.growing import Wish, meta_train
         compare.course.EVERY = 0.0
-        real = compare.midway.save_state
+        real, steps = compare.midway.save_state, []
         def save(path, state, facts):
             real(path, state, facts)
-            if int(state.step) == 10:
+            steps.append(int(state.step))
+            if len(steps) == {saves}:
                 os.kill(os.getpid(), signal.SIGKILL)
         compare.midway.save_state = save
-        meta_train(Wish("anil", Path({str(wish.workspace)!r}), k_shot=2, model={wish.model!r}, dtype="float32", device="cpu", meta_steps=6), go_on=True)
+        wish = Wish("anil", Path({str(wish.workspace)!r}), k_shot=2, model={wish.model!r}, dtype="float32", device="cpu", meta_steps=6)
+        meta_train(wish, go_on={go_on})
     """
     ended = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, timeout=120, env=dict(os.environ))
     assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
-    assert (wish.home / MIDWAY).is_file()
-    assert not (wish.home / "v2.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("go_on", "saves", "left"), [(True, 4, [11, 12]), (False, 10, [5, 6, 1, 2, 3, 4, 5, 6])], ids=["continued", "while settings are chosen"]
+)
+def test_killed_in_the_middle_it_ends_in_the_same_bytes(
+    wish: Wish, go_on: bool, saves: int, left: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if go_on:
+        meta_train(wish, go_on=False)
+    killed(wish, saves, go_on)
+    assert list(wish.home.glob(MIDWAY.format("*")))
     steps: list[int] = []
     monkeypatch.setattr(compare.course, "EVERY", 0.0)
     monkeypatch.setattr(compare.midway, "save_state", lambda path, state, facts: steps.append(int(state.step)))
-    meta_train(wish, go_on=True)
-    assert steps == [11, 12]
+    version = meta_train(wish, go_on=go_on)
+    assert steps[: len(left)] == left, "what was kept is not done again"
+    assert not list(wish.home.glob(MIDWAY.format("*")))
     resumed = files(wish.home)
-    for path in wish.home.glob("v2.*"):
+    for path in wish.home.glob(f"v{version.number}.*"):
         path.unlink()
-    meta_train(wish, go_on=True)
+    meta_train(wish, go_on=go_on)
     assert files(wish.home) == resumed
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from icl.tree import TokenTree
+from icl.tree import Chunk, TokenTree
 
 SEQUENCES = st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=9), min_size=1, max_size=12)
 
@@ -40,13 +40,23 @@ def test_chunks_cover_every_node_once_and_see_exactly_their_ancestors(sequences:
     tree = TokenTree.build(sequences)
     seen: list[int] = []
     for chunk in tree.chunks(budget):
-        assert chunk.stop - chunk.start <= budget
+        assert chunk.stop - chunk.start <= budget or only_a_rest_above(tree, chunk, budget)
         columns = np.concatenate([chunk.path, np.arange(chunk.start, chunk.stop)])
         attends = tree.attends(chunk)
         for row, node in enumerate(range(chunk.start, chunk.stop)):
             assert columns[attends[row]].tolist() == tree.path_to(node).tolist()
         seen.extend(range(chunk.start, chunk.stop))
     assert seen == list(range(len(tree)))
+
+
+def only_a_rest_above(tree: TokenTree, chunk: Chunk, budget: int) -> bool:
+    """Whether a chunk is the last and has less than a quarter of the budget more than it."""
+    return chunk.stop == len(tree) and chunk.stop - chunk.start < budget + budget / 4
+
+
+@pytest.mark.parametrize(("nodes", "sizes"), [(8, [8]), (9, [9]), (10, [8, 2]), (17, [8, 9]), (18, [8, 8, 2])])
+def test_a_small_rest_goes_with_the_last_full_chunk(nodes: int, sizes: list[int]) -> None:
+    assert [chunk.stop - chunk.start for chunk in TokenTree.build([list(range(nodes))]).chunks(8)] == sizes
 
 
 def test_what_cannot_be_a_tree_is_refused() -> None:
@@ -63,7 +73,7 @@ def test_chunks_stay_within_both_budgets_and_cover_every_node_once(sequences: li
     assert [node for chunk in chunks for node in range(chunk.start, chunk.stop)] == list(range(len(tree)))
     for chunk in chunks:
         size = chunk.stop - chunk.start
-        assert size <= budget
+        assert size <= budget or only_a_rest_above(tree, chunk, budget)
         assert size == 1 or size * (len(chunk.path) + size) <= cells
         assert tree.attended(chunk) == tree.attends(chunk).sum()
 
