@@ -64,7 +64,7 @@ def keep_freed_memory() -> None:
     """Tells glibc not to hand large freed blocks back to the kernel (a no-op elsewhere).
 
     By default every tensor beyond some megabytes is mapped afresh, and its first use faults page by page: a softmax over 20 MB took
-    22 ms instead of 3 (docs/performance.md). The process keeps what it freed for its next tensors; its peak does not grow.
+    22 ms instead of 3 (docs/performance.md). The process keeps what it freed for its next tensors, until `give_back_freed_memory`.
     """
     import ctypes
 
@@ -73,6 +73,15 @@ def keep_freed_memory() -> None:
         trim_threshold, mmap_threshold = -1, -3  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD of malloc.h
         libc.mallopt(mmap_threshold, 1 << 30)
         libc.mallopt(trim_threshold, (1 << 31) - 1)
+
+
+def give_back_freed_memory() -> None:
+    """Hands what is freed by now back to the kernel (a no-op outside glibc): for moments between two pieces of work, not within one."""
+    import ctypes
+
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "malloc_trim"):
+        libc.malloc_trim(0)
 
 
 def default_batch_tokens(device: str) -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from icl.cost import Clock, add_costs
+from icl.device import give_back_freed_memory
 from icl.events import Events, Quiet
 from icl.models import load_tokenizer, resolve_model
 from icl.prepare import Prepared, prepare
@@ -128,6 +129,7 @@ def _score(prepared: Prepared, draft: Draft, clock: Clock, events: Events, crew:
             crew.wait()
             begun = True
         draft.commit(section.name, *session.score(section, items, events.tokens))
+        give_back_freed_memory()  # or holes between what stays add up, section by section
         if session.inner.batch_tokens < batch_tokens:
             batch_tokens = session.inner.batch_tokens
             draft.keep_batch_tokens(batch_tokens)

@@ -16,9 +16,9 @@ from tasks import Query
 
 REQUESTS = 16_384
 """Prompts of a section, at most about."""
-QUERIES = 2_048
+QUERIES = 1_024
 """Queries of a section: what is held of each is its whole prompt, so this bounds memory. A shared context of 1,000 tokens is then computed
-once for some fifty thousand tokens of queries."""
+once for some twenty-five thousand tokens of queries."""
 
 
 @dataclass(frozen=True)
