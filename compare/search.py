@@ -26,8 +26,8 @@ from compare.play import Played, no_forward_passes, play
 from compare.types import Learner, LearningEpisode
 from tasks import keyed_rng
 
-BUDGET = 10**13
-"""About half a minute of training the embedded model on two cores."""
+BUDGET = 5 * 10**12
+"""About a quarter of a minute of training the embedded model on two cores."""
 FORGETFUL = Forgetful()
 
 
