@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from comparisons import CALIBRATED, Line, Pair, against_in_context, line_json
+from drawing import svg
 
 from compare.report.looks import KINDS, ORDER
 from icl.intervals import t_interval
@@ -86,7 +87,6 @@ def kind(learner: str) -> str:
 def chart(lines: Sequence[Line], tasks: Sequence[str]) -> str:
     """SVG: accuracy with its interval per learner, a column per task, a row per K."""
     import altair as alt
-    import vl_convert
 
     rows = []
     for line in lines:
@@ -105,8 +105,7 @@ def chart(lines: Sequence[Line], tasks: Sequence[str]) -> str:
     facets = (bars + points).properties(width=230, height=190).facet(
         column=alt.Column("task:N", sort=list(tasks), title=None), row=alt.Row("K:N", sort=ks, title=None)
     )  # fmt: skip
-    svg: str = vl_convert.vegalite_to_svg(facets.to_dict())
-    return svg
+    return svg(facets)
 
 
 def report(lines: Sequence[Line], name: str, docs: Path | None) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from comparison_report import put, rounded
+from drawing import svg
 from images import Line, curve_rows
 
 from compare.images.curve import FOLLOWS, IGNORES
@@ -66,7 +67,6 @@ def gap_table(lines: Sequence[Line]) -> str:
 def chart(lines: Sequence[Line]) -> str:
     """SVG: accuracy over meta-training, a panel per learner, a row per training source."""
     import altair as alt
-    import vl_convert
 
     trainings = first_of_each(lines)
     rows = []
@@ -86,8 +86,7 @@ def chart(lines: Sequence[Line]) -> str:
     learners = list(dict.fromkeys(line.learner for line in trainings))
     trained = [f"trained on {named(name)}" for name in dict.fromkeys(line.trained_on for line in trainings)]
     grid = panel.facet(row=alt.Row("learner:N", sort=learners, title=None), column=alt.Column("trained:N", sort=trained, title=None))
-    svg: str = vl_convert.vegalite_to_svg(grid.to_dict())
-    return svg
+    return svg(grid)
 
 
 def report(lines: Sequence[Line], docs: Path | None) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from drawing import svg
 
 from icl.intervals import t_interval
 
@@ -48,7 +49,6 @@ def print_table(rows: Rows) -> None:
 def plot(rows: Rows) -> str:
     """SVG: a panel per class of functions, mean squared error against the number of examples."""
     import altair as alt
-    import vl_convert
 
     values = []
     for row in rows:
@@ -65,8 +65,7 @@ def plot(rows: Rows) -> str:
     line = base.mark_line(point=True).encode(y=alt.Y("mean:Q", title="mean squared error", scale=scale))
     bars = base.mark_errorbar().encode(y=alt.Y("low:Q", title="", scale=scale), y2="high:Q")
     panel = alt.layer(line, bars, data=alt.Data(values=values)).properties(width=230, height=240)
-    svg: str = vl_convert.vegalite_to_svg(panel.facet(column=alt.Column("family:N", title=None)).to_dict())
-    return svg
+    return svg(panel.facet(column=alt.Column("family:N", title=None)))
 
 
 def write_docs(rows: Rows, facts: dict[str, Any], directory: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from drawing import svg
 
 from icl.intervals import t_interval
 
@@ -60,7 +61,6 @@ def print_tables(results: dict[str, Any]) -> None:
 def plot(results: dict[str, Any]) -> str:
     """SVG: a panel per shift, error against the number of examples."""
     import altair as alt
-    import vl_convert
 
     rows = []
     for shift, of in results["errors"].items():
@@ -79,8 +79,7 @@ def plot(results: dict[str, Any]) -> str:
     band = base.mark_area(opacity=0.2).encode(y=alt.Y("low:Q", scale=scale), y2="high:Q")
     panel = alt.layer(band, line).properties(width=220, height=160)
     chart = panel.facet(facet=alt.Facet("shift:N", sort=list(IN_WORDS.values()), title=None), columns=3)
-    svg: str = vl_convert.vegalite_to_svg(chart.to_dict())
-    return svg
+    return svg(chart)
 
 
 def write_docs(results: dict[str, Any], directory: Path) -> None:

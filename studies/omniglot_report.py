@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from comparison_report import put, rounded
+from drawing import svg
 from images import Line, curve_rows
 
 from icl.runs import write_json
@@ -77,7 +78,6 @@ def table(setting: str, lines: Sequence[Line]) -> str:
 def chart(lines: Mapping[str, Sequence[Line]]) -> str:
     """SVG: accuracy over meta-training on meta-train and meta-test classes, a panel per learner, a block per setting."""
     import altair as alt
-    import vl_convert
 
     blocks = []
     for setting, of in lines.items():
@@ -93,8 +93,7 @@ def chart(lines: Mapping[str, Sequence[Line]]) -> str:
         learners = [line.learner for line in of]
         facet = panel.facet(facet=alt.Facet("learner:N", sort=learners, title=None), columns=5).resolve_scale(x="independent")
         blocks.append(facet.properties(title=TITLES[setting]))
-    svg: str = vl_convert.vegalite_to_svg(alt.vconcat(*blocks).to_dict())
-    return svg
+    return svg(alt.vconcat(*blocks))
 
 
 def report(lines: Mapping[str, Sequence[Line]], docs: Path | None) -> None:

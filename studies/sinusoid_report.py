@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from drawing import svg
 
 from icl.intervals import t_interval
 
@@ -62,7 +63,6 @@ def print_table(results: Sequence[dict[str, Any]]) -> None:
 def plot(results: Sequence[dict[str, Any]]) -> str:
     """SVG: error against inner steps, and the validation error over meta-training."""
     import altair as alt
-    import vl_convert
 
     bars: list[dict[str, Any]] = []
     for r in results:
@@ -82,8 +82,7 @@ def plot(results: Sequence[dict[str, Any]]) -> str:
         color=colour,
     )  # fmt: skip
     chart = alt.hconcat((left + band).properties(width=320, height=260), right.properties(width=320, height=260))
-    svg: str = vl_convert.vegalite_to_svg(chart.to_dict())
-    return svg
+    return svg(chart)
 
 
 def write_docs(results: Sequence[dict[str, Any]], directory: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from comparison_report import amount, half, mean, put, rounded
+from drawing import svg
 from word_relations_play import ARMS, WEIGHTS, Outcome
 
 from compare.statistics import Contrast, adjusted
@@ -123,7 +124,6 @@ def failed_line(found: Played) -> str:
 def chart(values: Values) -> str:
     """SVG: accuracy against K, an arm a line, a relation a panel."""
     import altair as alt
-    import vl_convert
 
     ks = sorted({k for _, _, k in values})
     rows = []
@@ -139,8 +139,7 @@ def chart(values: Values) -> str:
     bars = base.mark_rule(opacity=0.4).encode(y=alt.Y("low:Q", title=""), y2="high:Q")
     order = list(dict.fromkeys(relation for relation, _, _ in values))
     facets = (lines + bars).properties(width=230, height=190).facet(facet=alt.Facet("relation:N", sort=order, title=None), columns=3)
-    svg: str = vl_convert.vegalite_to_svg(facets.to_dict())
-    return svg
+    return svg(facets)
 
 
 def plain(episodes: Sequence[Sequence[Outcome]]) -> list[list[dict[str, Any]]]:
