@@ -18,7 +18,7 @@ from icl.labelwords import check_searchable
 from icl.models import ModelSource, resolve_model
 from icl.ordering import Order, check_order, make_order
 from icl.selection import Selector, check_selector, make_selector
-from icl.selection.types import Means, embedder_of
+from icl.selection.types import Means, check_enough, embedder_of
 from icl.sentences import check_installed
 from icl.shared import Shared
 from icl.spec import ResolvedSpec, RunSpec
@@ -78,6 +78,7 @@ def prepare(spec: RunSpec, data_dir: Path | None, episodes_file: Path | None, ev
         spec = replace(spec, split=spec.split or task.evaluated_split())
         drawn = (spec.episodes, spec.queries, spec.split, spec.pool, spec.seed)
         episodes, pairs = shared.once(("episodes", task.name, task.fingerprint, *drawn), lambda: draw(task, spec))
+    check_enough(spec.selector, spec.shots, min(len(support) for support, _ in pairs))
     labels = fixed_candidates(task, template, pairs)
     calibration = applicable_calibrations(spec, task, template, fixed=bool(labels))
     check_candidates(calibration, spec.normalise, task, pairs)

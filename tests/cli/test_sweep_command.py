@@ -61,3 +61,11 @@ def test_a_failed_cell_is_exit_code_1_and_a_mistake_2(file: Path, tmp_path: Path
     assert "unknown field 'calibraton': did you mean calibration" in capsys.readouterr().err
     assert not (tmp_path / "new").exists()
     assert main(["sweep", str(file), "--jobs", "0"]) == 2
+
+
+def test_more_shots_than_examples_are_said_by_the_plan(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = file.read_text(encoding="utf-8").replace("shots: [0, 1]", "shots: [0, 1000000]")
+    file.write_text(text, encoding="utf-8")
+    assert main(["sweep", str(file), "--out", str(tmp_path / "runs"), "--dry-run", "--json"]) == 1
+    plan = json.loads(capsys.readouterr().out)
+    assert [bool(cell["reason"]) for cell in plan["list"]] == [False, False, True, True]
