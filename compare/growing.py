@@ -8,7 +8,7 @@ Killed in the middle, the same command goes on from the state of a few seconds b
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from compare.learners.lm_meta import METHODS as GRADIENT_BASED
 from compare.learners.types import Ledger
 from compare.meta_tasks import MetaEpisodes, Pools
 from compare.midway import Midway
-from compare.prepare import PROTOCOL, builder_for
+from compare.prepare import builder_for
 from compare.types import DEFAULT_MODEL
 from compare.versions import Learnt, Version, newest, spec_sha256, write_version
 from icl.device import default_batch_tokens, keep_freed_memory, resolve_device, resolve_dtype
@@ -39,6 +39,9 @@ from tasks import IclError, Task, keyed_rng
 from tasks.cache import locked
 from tasks.load import load_task
 from tasks.workspace import SETTING, workspace_card, workspace_names
+
+PROTOCOL = 3
+"""Raise it when going on from a version would no longer be what it was: a later version must have the same."""
 
 
 @dataclass(frozen=True)
@@ -159,7 +162,8 @@ class Training:
         tools = self._load(source, builders, pools)
         meta = pools.episodes(wish.k_shot)
         self.events.phase("meta-train")
-        learner = self._first(tools, meta) if self.before is None else self._next(tools, meta, self.before)
+        places = Places(self, spec)
+        learner = self._first(tools, meta, places) if self.before is None else self._next(tools, meta, places, self.before)
         return self._written(learner, spec)
 
     @property
@@ -199,16 +203,16 @@ class Training:
         steps = wish.meta_steps + (self.before.steps if self.before else 0)
         return Tools(store, engine, encoder, builders, loaded.context_window, "none", steps)
 
-    def _first(self, tools: Tools, meta: MetaEpisodes) -> HeadLearner:
-        learner = search.choose(self.family, tools, self.wish.k_shot, meta, self.wish.seed, memory=Places(self)).learner
+    def _first(self, tools: Tools, meta: MetaEpisodes, places: Places) -> HeadLearner:
+        learner = search.choose(self.family, tools, self.wish.k_shot, meta, self.wish.seed, memory=places).learner
         if isinstance(learner, DivergedLearner):
             raise IclError(f"{learner.reason}, whatever its settings; meta-train with fewer --meta-steps")
         assert isinstance(learner, HeadLearner)  # all families that are let in here are
         return learner
 
-    def _next(self, tools: Tools, meta: MetaEpisodes, before: Version) -> HeadLearner:
+    def _next(self, tools: Tools, meta: MetaEpisodes, places: Places, before: Version) -> HeadLearner:
         wish, number = self.wish, self.number
-        course = Course(meta.train[:WATCHED], meta.validation[:WATCHED], Places(self).midway(f"v{number}"), begin=before.state())
+        course = Course(meta.train[:WATCHED], meta.validation[:WATCHED], places.midway(f"v{number}"), begin=before.state())
         settings = next(entry for entry in self.family.grid if asdict(entry) == before.spec["settings"])
         untrained = self.family.build(replace(tools, course=course), settings)
         assert isinstance(untrained, HeadLearner)
@@ -244,19 +248,20 @@ class Training:
         return self.before.number + 1 if self.before else 1
 
 
-MIDWAY = "midway-{}.safetensors"
+MIDWAY = "midway{}.safetensors"
 """Where each meta-training of a version stands; of the first version there is one for every setting that is tried."""
 
 
 class Places(Forgetful):
     """Keeps where every meta-training stands or ended, and nothing else: playing is a matter of seconds here."""
 
-    def __init__(self, training: Training) -> None:
+    def __init__(self, training: Training, spec: Mapping[str, Any]) -> None:
+        """A state of another `spec` is none of this training's: it begins anew."""
         self.home = training.wish.home
-        what = [task.fingerprint for task in training.tasks] + [str(training.wish)]
+        what = [task.fingerprint for task in training.tasks] + [str(training.wish), spec_sha256(spec)]
         self.what = hashlib.sha256("\x1f".join(what).encode("utf-8")).hexdigest()
 
     def midway(self, key: str) -> Midway:
         """See Memory."""
-        place = self.home / MIDWAY.format(hashlib.sha256(key.encode("utf-8")).hexdigest()[:8])
+        place = self.home / MIDWAY.format("-" + hashlib.sha256(key.encode("utf-8")).hexdigest()[:8])
         return Midway(place, f"{key}/{self.what}", "", check_same_spec, lambda: self.home.mkdir(parents=True, exist_ok=True))

@@ -27,7 +27,7 @@ from compare.types import Learner, LearningEpisode
 from tasks import keyed_rng
 
 BUDGET = 5 * 10**12
-"""About a quarter of a minute of training the embedded model on two cores."""
+"""Half a minute of training the embedded model on two cores, or a minute."""
 FORGETFUL = Forgetful()
 
 

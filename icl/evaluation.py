@@ -129,7 +129,7 @@ def _score(prepared: Prepared, draft: Draft, clock: Clock, events: Events, crew:
             crew.wait()
             begun = True
         draft.commit(section.name, *session.score(section, items, events.tokens))
-        give_back_freed_memory()  # or holes between what stays add up, section by section
+        give_back_freed_memory()  # a hundred megabytes between two sections; the report needs some of them
         if session.inner.batch_tokens < batch_tokens:
             batch_tokens = session.inner.batch_tokens
             draft.keep_batch_tokens(batch_tokens)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 IntArray = NDArray[np.int64]
 BIG_ENDIAN = np.dtype(">u4")
 REST = 4
-"""What is left behind the last full chunk goes with it when it is less than 1 / REST of one: a pass of a few tokens reads all weights, too."""
+"""What is left behind the last full chunk goes with it when it is less than 1 / REST of one: a short pass reads all weights, too."""
 
 
 @dataclass(frozen=True)
@@ -123,9 +123,10 @@ class TokenTree:
         while start < len(self):
             path = self.path_to(start)[:-1]
             left = len(self) - start
-            size = left if left - budget < budget / REST else budget
-            if cells is not None:  # the largest n with n (path + n) <= cells
-                size = max(1, min(size, int((math.isqrt(len(path) ** 2 + 4 * cells) - len(path)) // 2)))
+            most = (
+                left if cells is None else max(1, int((math.isqrt(len(path) ** 2 + 4 * cells) - len(path)) // 2))
+            )  # n (path + n) <= cells
+            size = left if left - budget < budget / REST and left <= most else min(budget, most)
             stop = min(start + size, len(self))
             yield Chunk(start, stop, path)
             start = stop

@@ -19,7 +19,7 @@ KeyValues = list[tuple[Tensor, Tensor]]
 
 
 CELLS = 1 << 26
-"""Rows times columns of a pass: with the default `--batch-tokens` only paths of more than 64,000 tokens make passes smaller."""
+"""Rows times columns of a pass: those of 1,024 tokens become smaller on paths of more than 64,000 tokens, those of 8,192 on any path."""
 
 
 @dataclass

@@ -16,6 +16,7 @@ import pytest
 from arena import review_task
 
 import compare.course
+import compare.growing
 from compare.checkpoint import load_state
 from compare.growing import MIDWAY, Wish, meta_train
 from compare.versions import read_version
@@ -130,6 +131,16 @@ def test_killed_in_the_middle_it_ends_in_the_same_bytes(
         path.unlink()
     meta_train(wish, go_on=go_on)
     assert files(wish.home) == resumed
+
+
+def test_a_state_of_another_spec_is_not_gone_on_with(wish: Wish, monkeypatch: pytest.MonkeyPatch) -> None:
+    killed(wish, 10, go_on=False)
+    steps: list[int] = []
+    monkeypatch.setattr(compare.growing, "PROTOCOL", -1)
+    monkeypatch.setattr(compare.course, "EVERY", 0.0)
+    monkeypatch.setattr(compare.midway, "save_state", lambda path, state, facts: steps.append(int(state.step)))
+    meta_train(wish, go_on=False)
+    assert steps[:6] == [1, 2, 3, 4, 5, 6]
 
 
 def test_another_spec_is_refused_with_both_hashes(wish: Wish, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import html
 import json
 import os
@@ -9,6 +10,7 @@ import re
 import shlex
 import subprocess
 import sys
+import weakref
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,8 @@ import pytest
 import torch
 
 import icl
+import icl.evaluation
+import icl.session
 from icl import RunSpec, evaluate
 from icl.ablation import LABELS, shown_as
 from icl.events import Quiet
@@ -183,6 +187,26 @@ def test_sections_of_an_episode_are_committed_and_resumed_one_by_one(
             assert {**a, "logprob": None} == {**b, "logprob": None}
             if name != "prompts":
                 assert a["logprob"] == pytest.approx(b["logprob"], abs=1e-4)
+
+
+def test_the_model_is_gone_when_the_report_is_written(spec: RunSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    models: list[weakref.ref[Any]] = []
+    load, finish = icl.session.load_model, icl.evaluation._finish
+
+    def loading(*arguments: Any) -> Any:
+        loaded = load(*arguments)
+        models.append(weakref.ref(loaded.model))
+        return loaded
+
+    def finishing(*arguments: Any) -> None:
+        gc.collect()
+        assert [model() for model in models] == [None]
+        finish(*arguments)
+
+    monkeypatch.setattr(icl.session, "load_model", loading)
+    monkeypatch.setattr(icl.evaluation, "_finish", finishing)
+    evaluate(spec, out=tmp_path / "runs")
+    assert len(models) == 1
 
 
 def test_fresh_computes_everything_again(spec: RunSpec, tmp_path: Path) -> None:

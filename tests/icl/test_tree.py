@@ -59,6 +59,12 @@ def test_a_small_rest_goes_with_the_last_full_chunk(nodes: int, sizes: list[int]
     assert [chunk.stop - chunk.start for chunk in TokenTree.build([list(range(nodes))]).chunks(8)] == sizes
 
 
+def test_a_rest_that_memory_has_no_room_for_is_a_chunk_of_its_own() -> None:
+    tree = TokenTree.build([list(range(11))])
+    assert [chunk.stop - chunk.start for chunk in tree.chunks(9, cells=100)] == [9, 2]
+    assert [chunk.stop - chunk.start for chunk in tree.chunks(9, cells=121)] == [11]
+
+
 def test_what_cannot_be_a_tree_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one token"):
         TokenTree.build([[1], []])
@@ -66,7 +72,7 @@ def test_what_cannot_be_a_tree_is_refused() -> None:
         list(TokenTree.build([[1]]).chunks(0))
 
 
-@given(SEQUENCES, st.integers(1, 12), st.integers(1, 60))
+@given(SEQUENCES, st.integers(1, 12), st.integers(1, 400))
 def test_chunks_stay_within_both_budgets_and_cover_every_node_once(sequences: list[list[int]], budget: int, cells: int) -> None:
     tree = TokenTree.build(sequences)
     chunks = list(tree.chunks(budget, cells=cells))
