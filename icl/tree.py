@@ -123,9 +123,9 @@ class TokenTree:
         while start < len(self):
             path = self.path_to(start)[:-1]
             left = len(self) - start
-            most = (
-                left if cells is None else max(1, int((math.isqrt(len(path) ** 2 + 4 * cells) - len(path)) // 2))
-            )  # n (path + n) <= cells
+            most = left
+            if cells is not None:  # the largest n with n (path + n) <= cells
+                most = max(1, int((math.isqrt(len(path) ** 2 + 4 * cells) - len(path)) // 2))
             size = left if left - budget < budget / REST and left <= most else min(budget, most)
             stop = min(start + size, len(self))
             yield Chunk(start, stop, path)
