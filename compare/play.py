@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from compare.diverged import Diverged
 from compare.memory import OutOfMemory
 from compare.types import FloatArray, Footprint, IntArray, Learner, LearningEpisode, Predictor
 from icl.metrics import predict
@@ -70,7 +71,7 @@ def play(
     times, counts = [clock()], [forward_flops()]
     predictor: Predictor | None = None
     scores: FloatArray | None = None
-    reason = ""
+    reason, wasted = "", 0
     try:
         predictor = learner.adapt(support, rng)
         times.append(clock())
@@ -88,6 +89,7 @@ def play(
         ) from error
     except IclError as error:
         reason = str(error)
+        wasted = error.flops if isinstance(error, Diverged) else 0
     times.append(clock())
     counts.append(forward_flops())
     if len(times) < 3:  # it failed while adapting
@@ -103,7 +105,7 @@ def play(
         footprint=footprint,
         adapt_seconds=times[1] - times[0],
         predict_seconds=times[2] - times[1],
-        adapt_flops=counts[1] - counts[0] + (footprint.flops if footprint else 0),
+        adapt_flops=counts[1] - counts[0] + (footprint.flops if footprint else wasted),
         predict_flops=counts[2] - counts[1] + (predictor.query_flops(queries) if predictor is not None and not reason else 0),
     )
 

@@ -18,8 +18,6 @@ from numpy.typing import NDArray
 
 IntArray = NDArray[np.int64]
 BIG_ENDIAN = np.dtype(">u4")
-REST = 4
-"""What is left behind the last full chunk goes with it when it is less than 1 / REST of one: a short pass reads all weights, too."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +111,7 @@ class TokenTree:
         return [int(t) for t in self.token[self.nodes(index)]]
 
     def chunks(self, budget: int, first: int = 0, cells: int | None = None) -> Iterator[Chunk]:
-        """Runs of `budget` nodes, ancestors before descendants; every node from `first` on is in exactly one. See REST for the last.
+        """Runs of at most `budget` nodes, ancestors before descendants; every node from `first` on is in exactly one.
 
         `cells` bounds the memory of a chunk's attention: its nodes times the columns that they attend to (a single node may have more).
         """
@@ -122,11 +120,9 @@ class TokenTree:
         start = first
         while start < len(self):
             path = self.path_to(start)[:-1]
-            left = len(self) - start
-            most = left
+            size = budget
             if cells is not None:  # the largest n with n (path + n) <= cells
-                most = max(1, int((math.isqrt(len(path) ** 2 + 4 * cells) - len(path)) // 2))
-            size = left if left - budget < budget / REST and left <= most else min(budget, most)
+                size = max(1, min(size, int((math.isqrt(len(path) ** 2 + 4 * cells) - len(path)) // 2)))
             stop = min(start + size, len(self))
             yield Chunk(start, stop, path)
             start = stop

@@ -97,9 +97,16 @@ def prepare(spec: ImageSpec, data_dir: Path | None) -> Prepared:
     train = task.parts["train"]
     if train.size < 16:
         raise IclError(f"conv4 halves an image four times and needs 16 pixels a side, but {full_name(task)} has {train.size}")
-    sources = []
+    sources: list[Source] = []
     for of in (task, *domains):
         name, images = full_name(of), of.parts["test"]
+        if name in {source.name for source in sources}:
+            raise IclError(f"--meta-test must name each source once, and not the task itself, but {name} stands twice; leave one out")
+        if of.name == task.name and (known := set(images.classes) & set(train.classes)):
+            raise IclError(
+                f"--meta-test {name} must not be tested on what is meta-trained on, but {len(known)} of its {len(images.classes)} "
+                f"classes are meta-train classes of {full_name(task)}; name another source"
+            )
         if (images.size, images.channels) != (train.size, train.channels):
             raise IclError(
                 f"--meta-test {name} has images of {_shape(images)}, but {full_name(task)} has {_shape(train)}; name sources of one shape"

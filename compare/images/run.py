@@ -106,6 +106,8 @@ def _make(prepared: Prepared, draft: Draft, clock: Clock, events: Events, fresh:
         known = read_json(draft.dir / "spec.json", "spec")
         check_same_spec(draft.dir, known.get("sha256", ""), wanted)
     else:
+        for k in prepared.spec.k_shot:
+            watched(prepared, k)  # too few classes or drawings for that are said before anything is written
         _begin(prepared, draft, fresh)
     keep_freed_memory()
     spent = Spent(clock)

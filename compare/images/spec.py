@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from compare.backbones.conv4 import HALVINGS, OVER, Norm
-from compare.images.learners import IMAGE_LEARNERS
+from compare.images.learners import IMAGE_LEARNERS, Setting, able
 from tasks.errors import IclError, unknown_name
 
 KIND = "compare-images"
@@ -86,6 +86,14 @@ class ImageSpec:
         """The inverse of `to_json`. Raises KeyError for a field that is missing."""
         known: dict[str, Any] = {f.name: values[f.name] for f in fields(cls)}
         return cls(**{**known, **{name: tuple(value) for name, value in known.items() if isinstance(value, list)}})
+
+
+def everyone(protocol: str) -> tuple[tuple[str, ...], list[str]]:
+    """Learners that can play by that protocol, and why the others cannot. (Which tasks and shapes does not matter for that.)"""
+    usual = ImageSpec("")
+    shape = (28, 1, usual.n_way, usual.k_shot[0], TRAIN_QUERIES, usual.n_way)
+    found, left_out = able(Setting(*shape, usual.norm, usual.filters, usual.backbone, protocol == META_DATASET))
+    return tuple(found), left_out
 
 
 @dataclass(frozen=True)

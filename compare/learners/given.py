@@ -15,6 +15,8 @@ from compare.learners.lora import MODULES
 from tasks.errors import IclError, shorten, unknown_name
 
 Settings = Mapping[str, Any]
+MOST = 1_000_000
+"""No rate, rank or number of steps is larger by intention."""
 WORDS = {"backbone": tuple(BACKBONES), "modules": MODULES}
 """Settings that are words → the words."""
 
@@ -40,8 +42,8 @@ def check_value(learner: str, name: str, kind: Any, value: Any) -> None:
         raise IclError(f"{name} of {learner} must be {said}, but got {shorten(repr(value))}") from None
     if name in WORDS and found not in WORDS[name]:
         raise unknown_name(f"{name} of {learner}", shorten(found), WORDS[name])
-    if kind in (int, float) and not 0 < found < float("inf"):
-        raise IclError(f"{name} of {learner} must be above 0, but is {found}")
+    if kind in (int, float) and not 0 < found <= MOST:
+        raise IclError(f"{name} of {learner} must be above 0 and at most {MOST:,}, but is {found:g}")
 
 
 def _as(kind: Any, value: Any) -> Any:

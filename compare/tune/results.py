@@ -87,6 +87,7 @@ def _trial(trial: Trial) -> Json:
         "charged_flops": trial.charged,
         "per_episode": [o.accuracy for o in trial.outcomes],
         "failed_episodes": sum(bool(o.reason) for o in trial.outcomes),
+        "failed_because": next((o.reason for o in trial.outcomes if o.reason), ""),
     }
 
 

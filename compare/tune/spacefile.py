@@ -11,14 +11,13 @@ What a method's part does not name keeps its usual value; a method without a par
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from compare.learners import get_family
-from compare.learners.given import settings_of
+from compare.learners.given import MOST, settings_of
 from compare.tune.defaults import LEARNER_SPACES, METHODS, PROMPT_FIELDS
 from compare.tune.space import Choices, Dimension, Space, Span, plain
 from compare.tune.types import IN_CONTEXT
@@ -105,11 +104,11 @@ def _span(method: str, name: str, value: Mapping[str, Any]) -> Span:
         if end not in value:
             raise IclError(f"{name} of {method}: a span of numbers needs 'from' and 'to', as in {{from: 1, to: 8}}")
         try:
-            ends.append(float(value[end]))
+            ends.append(float("true" if isinstance(value[end], bool) else value[end]))
         except (TypeError, ValueError):
             raise IclError(f"{name} of {method}: '{end}' must be a number, but got {shorten(repr(value[end]))}") from None
-        if not isfinite(ends[-1]):
-            raise IclError(f"{name} of {method}: '{end}' must be a finite number, but got {ends[-1]}")
+        if not ends[-1] <= MOST:
+            raise IclError(f"{name} of {method}: '{end}' must be a number up to {MOST:,}, but got {ends[-1]:g}")
     if whole is None:
         raise IclError(f"{name} of {method} is no number: list its values, as in [{', '.join(map(str, _some(method, name)))}]")
     if whole and any(end != int(end) for end in ends):

@@ -25,14 +25,19 @@ def compare_on_images(context: typer.Context, task: str, k_shot: tuple[int, ...]
     """Runs the comparison and shows it. `k_shot`: as the user wrote it."""
     from compare.images.report.terminal import print_images
     from compare.images.run import compare_images
-    from compare.images.spec import ImageSpec
+    from compare.images.spec import META_DATASET, ImageSpec, everyone
     from icl.cli.progress import Watcher
 
     refuse(context, OF_TEXT, f"belongs to comparisons on text, but '{task}' is a task of images")
     written, values = given(context), context.params
     chosen: dict[str, Any] = {}
+    if values["protocol"] == META_DATASET:
+        refuse(context, {"queries"}, f"is drawn by --protocol {META_DATASET} itself")
+    left_out: list[str] = []
     if "learners" in written:
         chosen["learners"] = names(values["learners"])
+        if chosen["learners"] == ("all",):
+            chosen["learners"], left_out = everyone(values["protocol"])
     if "k_shot" in written:
         chosen["k_shot"] = k_shot
     if "meta_test" in written:
@@ -42,6 +47,8 @@ def compare_on_images(context: typer.Context, task: str, k_shot: tuple[int, ...]
             chosen[name] = values[name]
     spec = ImageSpec(task=task, **chosen)
     with when_interrupted("nothing was finished yet"), Watcher() as watcher:
+        for reason in left_out:
+            watcher.note(reason)
         run = compare_images(spec, out=values["out"], data_dir=values["data_dir"], fresh=values["fresh"], events=watcher)
     if json:
         print_json(run.to_json())

@@ -46,7 +46,7 @@ def count_or_all(value: str, name: str) -> int | None:
     """`all` → None, a positive number → itself."""
     if value == "all":
         return None
-    if not value.isdigit() or int(value) < 1:
+    if not value.isdecimal() or int(value) < 1:
         raise IclError(f"--{name} must be a positive number or 'all', but is '{value}'")
     return int(value)
 
@@ -59,7 +59,7 @@ def names(value: str) -> tuple[str, ...]:
 def counts(value: str) -> tuple[int, ...]:
     """`1,4` → (1, 4). Raises IclError for anything but positive whole numbers."""
     parts = names(value)
-    if not parts or not all(part.isdigit() and int(part) >= 1 for part in parts):
+    if not parts or not all(part.isdecimal() and int(part) >= 1 for part in parts):
         raise IclError(f"--k-shot must be positive whole numbers with commas between them, but is '{value}'; for example --k-shot 1,4")
     return tuple(int(part) for part in parts)
 

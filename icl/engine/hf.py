@@ -44,7 +44,7 @@ Value = TypeVar("Value")
 class HFEngine:
     """See the module's opening. `path` is 'tree', 'prefix' or 'plain'; `notes` says why when it is not the tree."""
 
-    VERSION = 4
+    VERSION = 3
     """Of the arithmetic: part of every key of the score store. Raised when equal tokens could get other scores."""
 
     def __init__(self, model: Any, tokenizer: Any, batch_tokens: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,7 @@ def read_arrays(path: Path, *needed: str) -> Arrays:
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:  # TypeError: a bare array
         raise DataError(f"{path} must be a NumPy archive (.npz), but cannot be read ({error}); fetch it again") from error
     if missing := [name for name in needed if name not in arrays]:
         raise DataError(f"{path} must hold the array '{missing[0]}', but has {', '.join(arrays) or 'none'}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -30,9 +31,11 @@ def load(split: str, data_dir: Path | None) -> ImageTask:
     if folder is None or not folder.is_dir():
         raise DataError("miniimagenet needs DIR/miniimagenet with train.csv, val.csv, test.csv and images/; name DIR with --data-dir")
     parts = {}
+    lists = {part: listed(folder / name) for part, name in FILES.items()}
+    _check_once(folder, lists)
     for part, name in FILES.items():
-        rows = listed(folder / name)
-        key = hashlib.sha256(repr([(file, label, _size(folder, file)) for file, label in rows]).encode()).hexdigest()[:12]
+        rows = lists[part]
+        key = hashlib.sha256(repr([(file, label, *_state(folder, file)) for file, label in rows]).encode()).hexdigest()[:12]
         what = f"reading {len(rows):,} photographs of {name}"
         arrays = kept_arrays(f"miniimagenet-{part}-{key}", lambda rows=rows: read_images(folder, rows), what)  # type: ignore[misc]
         parts[part] = by_class(arrays["images"], arrays["labels"], [str(name) for name in arrays["classes"]])
@@ -45,12 +48,14 @@ def listed(path: Path) -> list[tuple[str, str]]:
     if not path.is_file():
         raise DataError(f"miniimagenet needs {path.name} in {path.parent}, but it is not there")
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.reader(file)
             if next(reader, None) != ["filename", "label"]:
                 raise DataError(f"{path}:1: must be 'filename,label'")
             rows = []
             for cells in reader:
+                if not cells:  # an empty line
+                    continue
                 if len(cells) != 2 or not all(cells) or "/" in cells[0] or "\\" in cells[0]:
                     raise DataError(
                         f"{path}:{reader.line_num}: must be the name of a file in images/ and a label, but is {','.join(cells)}"
@@ -63,10 +68,22 @@ def listed(path: Path) -> list[tuple[str, str]]:
     return rows
 
 
-def _size(folder: Path, file: str) -> int:
+def _check_once(folder: Path, lists: Mapping[Part, Sequence[tuple[str, str]]]) -> None:
+    """Raises DataError for a photograph that is listed twice: it would be support and query, or meta-trained and tested on."""
+    seen: dict[str, str] = {}
+    for part, rows in lists.items():
+        for file, _ in rows:
+            if file in seen:
+                raise DataError(f"{folder / FILES[part]} lists {file}, which {seen[file]} lists already; every photograph must stand once")
+            seen[file] = FILES[part]
+
+
+def _state(folder: Path, file: str) -> tuple[int, int]:
+    """By which a photograph is known to be the one that was read."""
     try:
-        return (folder / "images" / file).stat().st_size
-    except OSError:
+        found = (folder / "images" / file).stat()
+        return found.st_size, found.st_mtime_ns
+    except (OSError, ValueError):  # ValueError: a name with a NUL character
         raise DataError(f"{folder / 'images' / file} is listed, but is not there; complete the folder") from None
 
 
@@ -81,6 +98,6 @@ def read_images(folder: Path, rows: list[tuple[str, str]]) -> Arrays:
         try:
             with Image.open(path) as image:
                 images[i] = np.asarray(image.convert("RGB").resize((SIDE, SIDE), Image.Resampling.LANCZOS))
-        except (OSError, ValueError, Image.DecompressionBombError) as error:
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # SyntaxError: PIL's word for a broken PNG
             raise DataError(f"{path} must be a photograph, but cannot be read ({error}); fetch it again") from error
     return {"images": images, "labels": np.array([names.index(label) for _, label in rows]), "classes": np.array(names)}

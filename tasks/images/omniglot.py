@@ -99,17 +99,28 @@ NEEDED = ("images", "character_id", "drawer_id", "alphabet_names", "character_na
 
 def _checked(arrays: Arrays, where: str) -> ImageSet:
     """Raises DataError unless every character has DRAWERS drawings of SIDE × SIDE."""
+    for name in ("character_id", "drawer_id", "character_alphabet"):
+        if arrays[name].ndim != 1 or arrays[name].dtype.kind not in "iu":
+            raise DataError(f"{where} must hold '{name}' as a list of whole numbers, but it is {arrays[name].dtype} {arrays[name].shape}")
     images, labels, drawers = arrays["images"], arrays["character_id"].astype(np.int64), arrays["drawer_id"]
-    names = [str(name) for name in arrays["character_names"]]
+    names = [str(name) for name in np.atleast_1d(arrays["character_names"])]
     if images.dtype != np.uint8 or images.shape[1:] != (SIDE, SIDE) or not len(images) == len(labels) == len(drawers):
         raise DataError(f"{where} must hold uint8 images of {SIDE} × {SIDE} with a character and a drawer each, but has {images.shape}")
-    if len(labels) and int(labels.max()) >= len(names):
-        raise DataError(f"{where} names {len(names)} characters, but an image has number {int(labels.max())}")
-    if (short := np.flatnonzero(np.bincount(labels, minlength=len(names)) < DRAWERS)).size:
-        raise DataError(f"{where} must have {DRAWERS} drawers of every character, but {names[int(short[0])]} has fewer; fetch it again")
+    _numbered(labels, len(names), "characters", where)
+    _numbered(arrays["character_alphabet"], len(np.atleast_1d(arrays["alphabet_names"])), "alphabets", where)
+    if not names or len(arrays["character_alphabet"]) != len(names):
+        raise DataError(f"{where} must give each of its {len(names)} characters an alphabet, but has {len(arrays['character_alphabet'])}")
+    if (other := np.flatnonzero(np.bincount(labels, minlength=len(names)) != DRAWERS)).size:
+        raise DataError(f"{where} must have {DRAWERS} drawings of every character, but {names[int(other[0])]} has not; fetch it again")
     order = np.lexsort((drawers, labels))  # within a character by drawer
     alphabets = [str(arrays["alphabet_names"][a]) for a in arrays["character_alphabet"]]
     return by_class(images[order], labels[order], names, alphabets)
+
+
+def _numbered(numbers: Any, count: int, what: str, where: str) -> None:
+    """Raises DataError unless these are places in a list of so many names."""
+    if len(numbers) and not 0 <= int(numbers.min()) <= int(numbers.max()) < count:
+        raise DataError(f"{where} names {count} {what}, but refers to numbers {int(numbers.min())} to {int(numbers.max())}; fetch it again")
 
 
 def official() -> dict[str, ImageSet]:

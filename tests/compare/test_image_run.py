@@ -15,10 +15,13 @@ from image_arena import install
 
 from compare.ahead import ahead
 from compare.images import training
+from compare.images.learners import IMAGE_LEARNERS
 from compare.images.run import ImageRun, compare_images, resume
-from compare.images.spec import ImageSpec
+from compare.images.spec import ImageSpec, everyone
 from icl.cli.main import main
 from tasks import IclError
+from tasks.images.sources import load_images
+from tasks.images.types import by_class
 
 SPEC = ImageSpec(
     "blobs",
@@ -180,6 +183,7 @@ def test_meta_datasets_protocol(tmp_path: Path) -> None:
         ({"queries": 12}, "1 shots and 12 queries per class need 13 images"),
         ({"task": "blobs:untested"}, "blobs:untested has no classes to meta-test on"),
         ({"meta_test": ("digits",)}, r"--meta-test digits:ten has images of 28 × 28 in 1 channel, but blobs:a has 16 × 16"),
+        ({"meta_test": ("blobs:a",)}, "blobs:a stands twice; leave one out"),
         ({"k_shot": (8,), "queries": 1}, "8 shots and 5 queries per class need 13 images of every class, but the meta-train part"),
     ],
 )
@@ -213,12 +217,41 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert (shown["norm"], shown["n_queries"], shown["rows"][0]["transductive"]) == ("layer", 9, False)
     assert main(words) == 0
     assert "image by image" in " ".join(capsys.readouterr().out.split())
+    assert main([*words[:-4], "--learners", "all", "--protocol", "meta-dataset", "--out", str(tmp_path)]) == 2
+    assert "--queries is drawn by --protocol meta-dataset itself; leave it out" in capsys.readouterr().err
     assert main([*words, "--template", "x"]) == 2
     assert "--template belongs to comparisons on text, but 'blobs' is a task of images" in capsys.readouterr().err
     assert main(["compare", "movie-sentiment", "--norm", "layer"]) == 2
     assert "--norm belongs to a task of images, but 'movie-sentiment' is none" in capsys.readouterr().err
     assert main(["runs", "show", shown["run"], "--out", str(tmp_path)]) == 2
     assert "is a comparison on images" in capsys.readouterr().err
+
+
+def test_everyone_is_whoever_can_play_by_the_protocol() -> None:
+    assert everyone("fixed") == (tuple(IMAGE_LEARNERS), [])
+    found, left_out = everyone("meta-dataset")
+    assert set(IMAGE_LEARNERS) - set(found) == {"reptile", "snail", "mann", "in-context-transformer"}
+    assert len(left_out) == 4
+    assert left_out[0].startswith("reptile meta-learns a head")
+
+
+def test_what_was_meta_trained_on_is_no_other_source(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    task = load_images("blobs:a")
+    leaking = replace(task, split="leaking", parts={**task.parts, "test": task.parts["train"], "train": task.parts["test"]})
+    monkeypatch.setattr("compare.images.prepare.load_images", lambda name, _: leaking if name == "blobs:leaking" else task)
+    with pytest.raises(IclError, match=r"blobs:leaking must not be tested on what is meta-trained on, but (\d+) of its \1 classes are"):
+        compare_images(replace(SPEC, meta_test=("blobs:leaking",)), out=tmp_path)
+
+
+def test_a_part_that_is_too_small_to_be_looked_at_is_said_before_anything_is_written(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    task = load_images("blobs:a")
+    few = by_class(task.parts["test"].images[:9], np.repeat([0, 1, 2], 3), ["x", "y", "z"])  # enough for one shot and one query
+    monkeypatch.setattr("compare.images.prepare.load_images", lambda name, _: replace(task, parts={**task.parts, "test": few}))
+    with pytest.raises(IclError, match="for its curve"):
+        compare_images(replace(SPEC, meta_test=(), queries=1), out=tmp_path)
+    assert not [path for path in tmp_path.iterdir() if path.is_dir()]
 
 
 def test_what_is_made_ahead_comes_in_order() -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from compare.memory import OutOfMemory
 from compare.tune.importance import importance
+from compare.tune.report import facts
 from compare.tune.samplers import check_search
 from compare.tune.search import CUT, FAILED, FULL, PRUNED, Search, best_of, trials_of
 from compare.tune.space import Choices, Space, Span
@@ -264,3 +265,12 @@ def test_samplers_and_pruners_that_do_not_fit_are_said(sampler: str, pruner: str
 
 def test_pruners_by_default() -> None:
     assert (check_search("tpe", "", 9), check_search("random", "", 9), check_search("nsga2", "", 9)) == ("hyperband", "hyperband", "none")
+
+
+def test_episodes_that_failed_are_told_with_the_setting() -> None:
+    trials = [
+        {"number": 0, "settings": {"steps": 5}, "reason": "", "failed_because": "it diverged"},
+        {"number": 1, "settings": {"steps": 6}, "reason": "", "failed_because": "it diverged"},
+        {"number": 2, "settings": {"steps": 7}, "reason": "it cannot be"},
+    ]
+    assert facts.failures({"trials": trials}) == [("trial 1, steps 5", "it diverged"), ("trial 3, steps 7", "it cannot be")]

@@ -206,6 +206,7 @@ def test_divergence_fails_the_episode_with_its_reason(lr: float, tmp_path: Path,
     played = play(fine_tune.build(tools, fine_tune.Settings(lr, 3)), plain_episode(1), 0)
     assert re.search("fine-tune in episode e1 diverged in step [23] of 3: the loss is nan", played.reason)
     assert played.accuracy == 0.5
+    assert played.adapt_flops > 0, "what was computed until then is charged"
 
 
 def test_a_model_without_the_wished_modules_is_refused_with_what_it_has(tmp_path: Path, tiny_tokenizer: Any) -> None:

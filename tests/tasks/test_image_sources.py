@@ -83,11 +83,43 @@ def test_a_mirror_of_omniglot_that_is_damaged_or_short_is_refused(mirror_of_omni
         load_images("omniglot", data_dir)
     arrays = half(["Angelic", "Tengwar"])
     np.savez(path, **{name: values[:-1] if len(values) == 120 else values for name, values in arrays.items()})
-    with pytest.raises(IclError, match="must have 20 drawers of every character"):
+    with pytest.raises(IclError, match="must have 20 drawings of every character"):
         load_images("omniglot", data_dir)
     np.savez(path, **{name: values for name, values in arrays.items() if name != "drawer_id"})
     with pytest.raises(IclError, match="must hold the array 'drawer_id'"):
         load_images("omniglot", data_dir)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("character_id", np.full(120, -1), r"names 6 characters, but refers to numbers -1 to -1"),
+        ("character_id", np.full(120, np.nan), "must hold 'character_id' as a list of whole numbers, but it is float64"),
+        ("character_id", np.zeros((120, 2), np.uint8), r"must hold 'character_id' as a list of whole numbers, but it is uint8 \(120, 2\)"),
+        ("drawer_id", np.array(3), "must hold 'drawer_id' as a list of whole numbers"),
+        ("character_alphabet", np.full(6, 9), "names 2 alphabets, but refers to numbers 9 to 9"),
+        ("character_alphabet", np.zeros(2, np.uint8), "must give each of its 6 characters an alphabet, but has 2"),
+    ],
+)
+def test_a_mirror_with_wrong_numbers_is_refused(mirror_of_omniglot: Path, name: str, value: np.ndarray, message: str) -> None:
+    np.savez(mirror_of_omniglot / "evaluation.npz", **{**half(["Angelic", "Tengwar"]), name: value})
+    with pytest.raises(IclError, match=message):
+        load_images("omniglot", mirror_of_omniglot.parent)
+
+
+def test_a_flipped_byte_and_a_bare_array_are_no_archive(mirror_of_omniglot: Path) -> None:
+    path = mirror_of_omniglot / "evaluation.npz"
+    np.savez_compressed(path, **half(["Angelic", "Tengwar"]))
+    whole = bytearray(path.read_bytes())
+    place = whole.index(b"images.npy") + 60
+    whole[place : place + 8] = b"\xff" * 8
+    path.write_bytes(whole)
+    with pytest.raises(IclError, match="cannot be read"):
+        load_images("omniglot", mirror_of_omniglot.parent)
+    with path.open("wb") as file:
+        np.save(file, np.zeros(3))
+    with pytest.raises(IclError, match="cannot be read"):
+        load_images("omniglot", mirror_of_omniglot.parent)
 
 
 def test_splits_of_archives_and_mirror_are_not_mixed(mirror_of_omniglot: Path, tmp_path: Path) -> None:
@@ -211,7 +243,10 @@ def test_miniimagenet_is_read_from_a_folder(photographs: Path) -> None:
         ("filename,label\n../a0.png,a\n", r"test\.csv:2: must be the name of a file in images/ and a label"),
         ("filename,label\n", "must list photographs, but lists none"),
         ("filename,label\nz9.png,z\n", r"z9\.png is listed, but is not there"),
-        ("filename,label\na0.png,a\n", "class 'a' stands in train and in test"),
+        ("filename,label\na0.png,d\n", r"test\.csv lists a0\.png, which train\.csv lists already"),
+        ("filename,label\nd0.png,d\nd0.png,d\n", r"test\.csv lists d0\.png, which test\.csv lists already"),
+        ("filename,label\nd0.png,a\n", "class 'a' stands in train and in test"),
+        ("filename,label\n\0.png,d\n", "is listed, but is not there"),
     ],
 )
 def test_folders_of_miniimagenet_that_are_wrong(photographs: Path, text: str, message: str) -> None:
@@ -220,8 +255,26 @@ def test_folders_of_miniimagenet_that_are_wrong(photographs: Path, text: str, me
         miniimagenet.load(miniimagenet.SPLIT, photographs.parent)
 
 
+def test_a_photograph_that_was_replaced_is_read_again(photographs: Path) -> None:
+    path = photographs / "images" / "d0.png"
+    before = load_images("miniimagenet", photographs.parent).fingerprint()
+    size = path.stat().st_size
+    Image.new("RGB", (100, 90), (0, 201, 0)).save(path)
+    assert path.stat().st_size == size, "the size alone would not tell"
+    assert load_images("miniimagenet", photographs.parent).fingerprint() != before
+
+
+def test_lists_as_a_spreadsheet_saves_them(photographs: Path) -> None:
+    (photographs / "test.csv").write_text("filename,label\nd0.png,d\n\n", encoding="utf-8-sig")
+    assert len(load_images("miniimagenet", photographs.parent).parts["test"].images) == 1
+
+
 def test_a_photograph_that_is_none(photographs: Path) -> None:
     (photographs / "images" / "d1.png").write_bytes(b"no picture")
+    with pytest.raises(IclError, match=r"d1\.png must be a photograph, but cannot be read"):
+        load_images("miniimagenet", photographs.parent)
+    whole = (photographs / "images" / "d0.png").read_bytes()
+    (photographs / "images" / "d1.png").write_bytes(whole[:33] + b"\0\0\0\1bad!" + whole[41:])
     with pytest.raises(IclError, match=r"d1\.png must be a photograph, but cannot be read"):
         load_images("miniimagenet", photographs.parent)
     with pytest.raises(IclError, match="miniimagenet needs DIR/miniimagenet"):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from compare.images.learners import gradient, metric, pretrained, reading
 from compare.images.learners.types import ImageLearner, Setting, Work
-from tasks.errors import unknown_name
+from tasks.errors import IclError, unknown_name
 
 IMAGE_LEARNERS: dict[str, Callable[[str, Setting], ImageLearner]] = {
     "protonet": metric.build,
@@ -32,4 +32,17 @@ def build_learner(name: str, setting: Setting) -> ImageLearner:
     return IMAGE_LEARNERS[name](name, setting)
 
 
-__all__ = ["IMAGE_LEARNERS", "ImageLearner", "Setting", "Work", "build_learner"]
+def able(setting: Setting) -> tuple[list[str], list[str]]:
+    """Names of those that can learn such tasks, and why the others cannot, a sentence each."""
+    found, left_out = [], []
+    for name in IMAGE_LEARNERS:
+        try:
+            build_learner(name, setting)
+        except IclError as error:
+            left_out.append(str(error))
+        else:
+            found.append(name)
+    return found, left_out
+
+
+__all__ = ["IMAGE_LEARNERS", "ImageLearner", "Setting", "Work", "able", "build_learner"]

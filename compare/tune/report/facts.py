@@ -87,7 +87,7 @@ def trial_table(of: Json) -> Table:
             str(t["episodes"]),
             scaled(t["flops_per_query"]),
             scaled(t["charged_flops"]),
-            t["end"],
+            t["end"] + (f", {t['failed_episodes']} failed" if t["failed_episodes"] else ""),
             setting(t["settings"]),
         )
         for t in best
@@ -96,11 +96,12 @@ def trial_table(of: Json) -> Table:
 
 
 def failures(of: Json) -> list[tuple[str, str]]:
-    """Setting, reason; equal reasons once."""
+    """Setting, reason; equal reasons once. Of settings that could not be played, and of single episodes that count as chance."""
     found: dict[str, str] = {}
     for trial in of["trials"]:
-        if trial["reason"]:
-            found.setdefault(trial["reason"], f"trial {trial['number'] + 1}, {setting(trial['settings'])}")
+        for reason in (trial["reason"], trial.get("failed_because", "")):  # older tunings do not have the second
+            if reason:
+                found.setdefault(reason, f"trial {trial['number'] + 1}, {setting(trial['settings'])}")
     return [(where, reason) for reason, where in found.items()]
 
 
