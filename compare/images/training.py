@@ -15,6 +15,7 @@ from compare.checkpoint import load_state, save_state
 from compare.images.learners.types import ImageLearner
 from compare.outer import OuterState, meta_step
 from compare.sampling import Sampler
+from compare.traced import traced
 from icl.runs import write_json
 from icl.runs.files import read_json
 from tasks import IclError, keyed_rng
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 EVERY = 20.0
 """Seconds between two kept states, besides those at the points of the curve."""
+
+WORTH_A_TRACE = 100
+"""Outer steps from which on the two to five seconds that a trace takes are won back; the numbers are the same, bit for bit."""
 
 Look = Callable[["Params"], dict[str, float]]
 
@@ -62,8 +66,9 @@ class Training:
         state, curve, seconds = self._begin()
         if self.looks[0] == 0 and not curve:
             curve.append(self._point(0, state, look))
-        # Not traced: on networks of this size the passes over activations take the time, and a trace takes seconds to make.
         step = meta_step(self.learner.direction, self.learner.optimiser(self.steps))
+        if self.learner.traceable and self.steps - int(state.step) >= WORTH_A_TRACE:
+            step = traced(step)
         kept = since = time.monotonic()
         for tasks in ahead(self._tasks, range(int(state.step), self.steps)):
             state = step(state, tasks)

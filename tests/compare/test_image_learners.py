@@ -19,6 +19,7 @@ from compare.learners import maml
 from compare.meta_gradient import TaskBatch, meta_gradient, outer_loss
 from compare.meta_method import Inner
 from compare.outer import meta_step
+from compare.traced import traced
 from tasks import IclError, keyed_rng
 from tasks.images.episodes import Shape, sample
 
@@ -131,6 +132,21 @@ def test_readers_are_charged_what_torch_counts() -> None:
     maps = 2 * w * n * (SETTING.features + 3)
     block = 2 * n * 12 * w * w + 2 * 2 * n * n * w
     assert reading_flops("in-context-transformer", n, SETTING.features, 3) == maps + layers * block + 2 * w * 3
+
+
+@pytest.mark.parametrize("name", [name for name in IMAGE_LEARNERS if name not in READING])
+def test_a_traced_outer_step_has_the_same_bits(name: str) -> None:
+    learner = build_learner(name, SETTING)
+    assert learner.traceable
+    sampler = ImageSampler(TRAIN, Shape(SETTING.n_way, SETTING.k_shot, SETTING.train_queries), global_labels=learner.global_labels)
+    plain = meta_step(learner.direction, learner.optimiser(5))
+    quick = traced(plain)
+    states = [learner.optimiser(5).start(learner.start(keyed_rng(0, "start"))) for _ in range(2)]
+    for i in range(3):
+        tasks = learner.arrange(sampler.sample(keyed_rng(0, "tasks", i), 4), keyed_rng(0, "arrange", i))
+        states = [plain(states[0], tasks), quick(states[1], tasks)]
+    for part in ("params", "first", "second"):
+        assert all(torch.equal(value, getattr(states[1], part)[key]) for key, value in getattr(states[0], part).items())
 
 
 def test_second_order_makes_a_difference_on_conv4() -> None:

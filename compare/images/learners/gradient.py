@@ -78,6 +78,11 @@ class GradientLearner:
         return self.setting.norm == "batch"
 
     @property
+    def traceable(self) -> bool:
+        """See ImageLearner."""
+        return True
+
+    @property
     def settings(self) -> dict[str, float]:
         """See ImageLearner."""
         r = self.recipe

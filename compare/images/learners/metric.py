@@ -65,6 +65,11 @@ class MetricLearner:
         return self.setting.norm == "batch"
 
     @property
+    def traceable(self) -> bool:
+        """See ImageLearner."""
+        return True
+
+    @property
     def settings(self) -> dict[str, float]:
         """See ImageLearner."""
         return {"outer_lr": OUTER_LR, "scale": self.comparison.scale}

@@ -46,6 +46,11 @@ class PretrainedLearner:
         return self.setting.norm == "batch"
 
     @property
+    def traceable(self) -> bool:
+        """See ImageLearner."""
+        return True
+
+    @property
     def tune_steps(self) -> int:
         """Steps on all weights."""
         return TUNE_STEPS[self.name]

@@ -59,6 +59,11 @@ class ReadingLearner:
         return self.setting.norm == "batch"
 
     @property
+    def traceable(self) -> bool:
+        """Its optimiser looks at the number of the step."""
+        return False
+
+    @property
     def settings(self) -> dict[str, float]:
         """See ImageLearner."""
         return {"outer_lr": OUTER_LR, "warm_up": WARM_UP}

@@ -105,6 +105,11 @@ class ImageLearner(Protocol):
         ...
 
     @property
+    def traceable(self) -> bool:
+        """Whether its outer step decides nothing by values, so that it can run as a list of operations (compare/traced.py)."""
+        ...
+
+    @property
     def global_labels(self) -> bool:
         """Whether meta-training names classes by their number in the meta-train part, not by their place in the task."""
         ...
