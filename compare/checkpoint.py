@@ -50,10 +50,10 @@ def load_state(path: Path) -> tuple[OuterState, dict[str, Any]]:
             # Cloned, since a tensor of a mapped file begins where it happens to: at another alignment sums end in other last digits.
             found: dict[str, Tensor] = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 (no mapping)
             step = found.pop("step")
+        parts: dict[str, dict[str, Tensor]] = {part: {} for part in PARTS}
+        for key, value in found.items():
+            part, name = key.split("/", 1)
+            parts[part][name] = value
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise IclError(f"{path}: not a kept training state ({error}); remove it to begin anew") from None
-    parts: dict[str, dict[str, Tensor]] = {part: {} for part in PARTS}
-    for key, value in found.items():
-        part, name = key.split("/", 1)
-        parts[part][name] = value
     return OuterState(step, **parts), facts

@@ -130,6 +130,7 @@ def _make(prepared: Prepared, draft: Draft, clock: Clock, events: Events, fresh:
     spec, spec_hash = prepared.spec, prepared.resolved.hash()
     if draft.partial.is_dir():
         check_same_spec(draft.dir, spec_sha256(read_json(draft.dir / "spec.json", "spec")), spec_hash)
+        write_episodes(draft.dir / "episodes.jsonl", prepared.episodes)  # a part of the run, whatever has become of the file since
     events.phase("load")
     with clock.phase("load"):
         tools, meter, environment = _load(prepared, fresh, draft.batch_tokens())

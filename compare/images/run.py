@@ -105,6 +105,7 @@ def _make(prepared: Prepared, draft: Draft, clock: Clock, events: Events, fresh:
     if draft.partial.is_dir():
         known = read_json(draft.dir / "spec.json", "spec")
         check_same_spec(draft.dir, known.get("sha256", ""), wanted)
+        _write_episodes(prepared, draft)
     else:
         for k in prepared.spec.k_shot:
             watched(prepared, k)  # too few classes or drawings for that are said before anything is written
@@ -143,8 +144,12 @@ def _begin(prepared: Prepared, draft: Draft, fresh: bool) -> None:
         draft.dir.mkdir(parents=True, exist_ok=True)
         write_json(draft.dir / "spec.json", {**prepared.resolved.to_json(), "sha256": prepared.resolved.hash()})
         write_json(draft.dir / "environment.json", {**_environment(prepared), "fresh": fresh})
-        (draft.dir / "episodes.jsonl").write_text(prepared.episode_lines, encoding="utf-8")
+        _write_episodes(prepared, draft)
         draft.partial.mkdir(exist_ok=True)
+
+
+def _write_episodes(prepared: Prepared, draft: Draft) -> None:
+    (draft.dir / "episodes.jsonl").write_text(prepared.episode_lines, encoding="utf-8")
 
 
 def _environment(prepared: Prepared) -> dict[str, Any]:

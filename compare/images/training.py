@@ -17,7 +17,7 @@ from compare.outer import OuterState, meta_step
 from compare.sampling import Sampler
 from compare.traced import traced
 from icl.runs import write_json
-from icl.runs.files import read_json
+from icl.runs.files import damaged, read_json
 from tasks import IclError, keyed_rng
 
 if TYPE_CHECKING:
@@ -95,13 +95,17 @@ class Training:
     def _begin(self) -> tuple[OuterState, list[dict[str, Any]], float]:
         if self.path.exists():
             state, facts = load_state(self.path)
-            curve = json.loads(facts.pop("curve"))
+            try:
+                curve = json.loads(facts.pop("curve"))
+                seconds = float(read_json(self._seconds, "seconds")["seconds"])
+            except (KeyError, TypeError, ValueError) as error:
+                raise damaged(self.path, f"it, or {self._seconds.name} beside it, is not what was kept: {error}") from error
             if facts != dict(self.facts):
                 raise IclError(
                     f"{self.path} is the state of another training (spec {facts.get('spec_sha256')}, not {self.facts.get('spec_sha256')}); "
                     "remove it, or compare anew with --fresh"
                 )
-            return _on(state, self.device), curve, float(read_json(self._seconds, "seconds")["seconds"])
+            return _on(state, self.device), curve, seconds
         start = self.learner.start(keyed_rng(self.seed, "images", "start"))
         state = self.learner.optimiser(self.steps).start({name: value.to(self.device) for name, value in start.items()})
         return state, [], 0.0

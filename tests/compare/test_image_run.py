@@ -129,6 +129,7 @@ def test_a_run_that_was_killed_goes_on_to_the_same_bytes(
         compare_images(SPEC, out=tmp_path, events=Watcher())
     (directory,) = tmp_path.glob("compare-*")
     assert not (directory / "summary.json").exists()
+    (directory / "episodes.jsonl").write_text("garbage", encoding="utf-8")
     again = resume(directory)
     for name in ("summary.json", "episodes.jsonl"):
         assert (again.dir / name).read_bytes() == (finished.dir / name).read_bytes(), name
@@ -145,6 +146,12 @@ def test_a_state_of_another_training_is_refused(tmp_path: Path) -> None:
     with pytest.raises(IclError, match=f"begun with spec {'0' * 64}, but the same spec is"):
         resume(done.dir)
     (done.dir / "spec.json").write_text(json.dumps(spec), encoding="utf-8")
+    seconds = done.dir / "learners" / "protonet-1.json"
+    kept = seconds.read_bytes()
+    seconds.write_text('{"seconds": "x"}', encoding="utf-8")
+    with pytest.raises(IclError, match=r"protonet-1\.safetensors is damaged: it, or protonet-1\.json beside it, is not what was kept"):
+        resume(done.dir)
+    seconds.write_bytes(kept)
     other = compare_images(replace(SPEC, learners=("protonet",), meta_test=(), seed=1), out=tmp_path / "other")
     (done.dir / "learners" / "protonet-1.safetensors").write_bytes((other.dir / "learners" / "protonet-1.safetensors").read_bytes())
     with pytest.raises(IclError, match=r"protonet-1\.safetensors is the state of another training \(spec"):
