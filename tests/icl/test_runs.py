@@ -230,7 +230,7 @@ def test_a_run_from_before_the_protocol_is_listed_and_shown(spec: RunSpec, tmp_p
     assert resolved.hash() != run.resolved.hash()
     assert {found.name for found in list_runs(tmp_path)} == {run.name, old.name}
     said = differences(["t", "t"], [run.resolved, resolved])
-    assert said == ["1 shot, protocol 1", "1 shot, protocol 0"]
+    assert said == ["1 shot, protocol 2", "1 shot, protocol 0"]
 
 
 def test_a_run_that_another_program_began_does_not_go_on(spec: RunSpec, tmp_path: Path) -> None:
