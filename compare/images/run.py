@@ -149,7 +149,9 @@ def _begin(prepared: Prepared, draft: Draft, fresh: bool) -> None:
 
 
 def _write_episodes(prepared: Prepared, draft: Draft) -> None:
-    (draft.dir / "episodes.jsonl").write_text(prepared.episode_lines, encoding="utf-8")
+    path = draft.dir / "episodes.jsonl"
+    with writing(path):
+        path.write_text(prepared.episode_lines, encoding="utf-8")
 
 
 def _environment(prepared: Prepared) -> dict[str, Any]:
