@@ -10,17 +10,20 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from compare.features import FeatureStore
+from compare.features import FeatureStore, Rows
 from compare.learners import LEARNERS, Tools
 from compare.types import LearningEpisode, Support
+from icl.engine.types import Progress
 from prompts import PromptBuilder, load_template
-from tasks import Task
+from tasks import Query, Task
 from tasks.classes import class_task
 from tasks.episodes import resolve, sample_kshot, support_at
 from tasks.load import load_task
@@ -39,14 +42,35 @@ def episodes_of(task: Task, n: int) -> list[LearningEpisode]:
     return out
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """An extractor of random vectors."""
+
+    builder: PromptBuilder
+    rng: np.random.Generator
+
+    def text(self, task: str, query: Query) -> str:
+        """The query side of the template."""
+        return self.builder.renderer.query(query)
+
+    def tokens(self, texts: Sequence[str]) -> list[tuple[int, ...]]:
+        """Bytes: nobody reads them."""
+        return [tuple(text.encode()) for text in texts]
+
+    def embed(self, ids: Mapping[str, tuple[int, ...]], progress: Progress) -> Rows:
+        """(texts, WIDTH)."""
+        return self.rng.normal(size=(len(ids), WIDTH)).astype(np.float32)
+
+    def flops(self, lengths: Sequence[int]) -> int:
+        """None."""
+        return 0
+
+
 def tools_for(task: Task, episodes: list[LearningEpisode]) -> Tools:
     """Tools whose features are there already."""
     nothing: Any = None
-    store = FeatureStore(nothing, nothing, {task.name: PromptBuilder(load_template("classify-plain"), task)}, 9999)
-    rng = np.random.default_rng(0)
-    for e in episodes:
-        for query in (*e.support.queries, *e.queries):
-            store._kept.setdefault(store.text(task.name, query), rng.normal(size=WIDTH).astype(np.float32))
+    store = FeatureStore(Drawn(PromptBuilder(load_template("classify-plain"), task), np.random.default_rng(0)))
+    store.compute(store.text(task.name, query) for e in episodes for query in (*e.support.queries, *e.queries))
     return Tools(store, nothing, nothing, {}, 9999, "none", meta_steps=3)
 
 
@@ -66,6 +90,7 @@ def main() -> None:
         if not family.uses_features:
             continue
         learner = family.build(tools, family.grid[0]).meta_train(episodes[:8], np.random.default_rng(0))
+        learner.adapt(episodes[0].support, np.random.default_rng(0)).predict(episodes[0].queries)  # imports what it needs
         taken = []
         for _ in range(options.rounds):
             since = time.process_time()

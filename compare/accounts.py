@@ -32,7 +32,7 @@ class Accounts:
         }
 
     def _so_far(self) -> Json:
-        reused, probing = self.meter.reused(), self.meter.ledger.probing
+        reused, probing = self.meter.ledger.reused, self.meter.ledger.probing
         return {
             "seconds": dict(self.clock.seconds),
             "language_model_flops": self.meter.so_far() - reused - probing,

@@ -69,11 +69,7 @@ class Meter:
 
     def so_far(self) -> int:
         """FLOPs of forward passes so far, but those of training (their formula is compare/training.py's)."""
-        return forward_flops(self.model, self.engine.work) + self.ledger.flops + self.reused()
-
-    def reused(self) -> int:
-        """Those of them that an earlier comparison computed."""
-        return forward_flops(self.model, self.ledger.reused)
+        return forward_flops(self.model, self.engine.work) + self.ledger.flops + self.ledger.reused
 
     @contextmanager
     def apart(self) -> Iterator[None]:
@@ -89,7 +85,7 @@ class Meter:
     def features(self, texts: Iterable[str]) -> tuple[float, int]:
         """Seconds and FLOPs of the features of these texts."""
         wanted = list(dict.fromkeys(texts))
-        return self.store.seconds_of(wanted), forward_flops(self.model, self.store.work(wanted))
+        return self.store.seconds_of(wanted), self.store.flops(wanted)
 
     def support_texts(self, episode: LearningEpisode) -> list[str]:
         """Query sides of the support."""

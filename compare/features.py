@@ -1,10 +1,9 @@
-"""Frozen features of a language model: the last hidden state at the last token of the template's query side, float32.
+"""Frozen features of queries: vectors that a model makes of texts, which no learner changes.
 
-    x(query) = h_L(t_n),   t_1 … t_n = the whole query side, tokenised as one string (BOS by the tokenizer's own convention)
-
-That is the state from which the model would write the answer. Each distinct text goes through the model once; all feature learners share
-what was computed, and each is charged the forward passes of the texts that it used, whoever was first: also when the score store held it
-(compare/kept.py), so that a comparison that goes on after a kill, or another one of the same texts, reads the same bits and pays nothing.
+Which model and which text is the extractor's: hidden states of the language model, at the words of the prompt, or a sentence model
+(compare/extractors.py). Each distinct text goes through it once; all feature learners share what was computed, and each is charged the
+forward passes of the texts that it used, whoever was first: also when the score store held it (compare/kept.py), so that a comparison that
+goes on after a kill, or another one of the same texts, reads the same bits and pays nothing.
 """
 
 from __future__ import annotations
@@ -17,12 +16,8 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from icl.encode import Encoder
-from icl.engine.types import Engine, Progress, Work, silent
-from icl.tokenise import tokenise_open
-from prompts import PromptBuilder
-from prompts.types import Prompt
-from tasks import IclError, Query
+from icl.engine.types import Progress, silent
+from tasks import Query
 
 if TYPE_CHECKING:
     from compare.kept import KeptFeatures
@@ -34,7 +29,27 @@ class Features(Protocol):
     """Where feature learners get their vectors."""
 
     def vectors(self, task: str, queries: Sequence[Query]) -> Rows:
-        """One row per query: shape (queries, width), float32. Raises IclError for a vector that is not finite (the engine checks)."""
+        """One row per query: shape (queries, width), float32. Raises IclError for a vector that is not finite."""
+        ...
+
+
+class Extractor(Protocol):
+    """A frozen model that makes vectors of texts."""
+
+    def text(self, task: str, query: Query) -> str:
+        """What stands for a query of that task."""
+        ...
+
+    def tokens(self, texts: Sequence[str]) -> list[tuple[int, ...]]:
+        """What the model reads of each. Raises IclError for one that it cannot read whole, where it does not cut by itself."""
+        ...
+
+    def embed(self, ids: Mapping[str, tuple[int, ...]], progress: Progress) -> Rows:
+        """Texts, each with its tokens → (texts, width), float32. Raises IclError for a vector that is not finite."""
+        ...
+
+    def flops(self, lengths: Sequence[int]) -> int:
+        """Of one forward pass for each text of so many tokens."""
         ...
 
 
@@ -42,11 +57,7 @@ class Features(Protocol):
 class FeatureStore:
     """See the module's opening. `compute` many texts at once before a comparison; later calls are look-ups."""
 
-    engine: Engine
-    encoder: Encoder
-    builders: Mapping[str, PromptBuilder]
-    """Task → its prompts; the query side of each task is written by that task's own template."""
-    window: int
+    extractor: Extractor
     kept: KeptFeatures | None = None
     """What earlier comparisons computed; None computes everything."""
     _rows: dict[str, Rows] = field(default_factory=dict)
@@ -54,13 +65,13 @@ class FeatureStore:
     _seconds: dict[str, float] = field(default_factory=dict)
     """A text's share, by tokens, of the forward passes in which it was computed."""
     _written: dict[tuple[object, ...], str] = field(default_factory=dict)
-    """Query sides by task, id and inputs: rendering them again for every learner took as long as comparing them."""
+    """Texts by task, id and inputs: rendering them again for every learner took as long as comparing them."""
 
     def text(self, task: str, query: Query) -> str:
-        """The query side of the task's template."""
+        """See Extractor."""
         key = (task, query.id, *query.inputs.items())
         if key not in self._written:
-            self._written[key] = self.builders[task].renderer.query(query)
+            self._written[key] = self.extractor.text(task, query)
         return self._written[key]
 
     def compute(self, texts: Iterable[str], progress: Progress = silent) -> None:
@@ -68,28 +79,23 @@ class FeatureStore:
         missing = [text for text in dict.fromkeys(texts) if text not in self._rows]
         if not missing:
             return
-        ids = dict(zip(missing, tokenise_open(self.encoder, [Prompt("", "", text, "", ()) for text in missing]), strict=True))
-        for text, sequence in ids.items():
-            if len(sequence) > self.window:
-                raise IclError(
-                    f"a query side must fit the context window of {self.window} tokens, but one has {len(sequence)}: {text[:60]!r}…"
-                )
+        ids = dict(zip(missing, self.extractor.tokens(missing), strict=True))
         self._length.update({text: len(sequence) for text, sequence in ids.items()})
         found = self.kept.get(list(ids.values())) if self.kept else {}
         for text, sequence in ids.items():
-            if (known := found.get(tuple(sequence))) is not None:
+            if (known := found.get(sequence)) is not None:
                 self._seconds[text], self._rows[text] = known
         if self.kept:
             reused = [text for text in missing if text in self._rows]
-            self.kept.ledger.spare(self.seconds_of(reused), self.work(reused))
+            self.kept.ledger.spare(self.seconds_of(reused), self.flops(reused))
         self._forward({text: sequence for text, sequence in ids.items() if text not in self._rows}, progress)
 
-    def _forward(self, ids: Mapping[str, Sequence[int]], progress: Progress) -> None:
+    def _forward(self, ids: Mapping[str, tuple[int, ...]], progress: Progress) -> None:
         """Computes these texts, and keeps them."""
         if not ids:
             return
         start = time.perf_counter()
-        rows = self.engine.embed(list(ids.values()), progress, pool="last")
+        rows = self.extractor.embed(ids, progress)
         per_token = (time.perf_counter() - start) / sum(map(len, ids.values()))
         for (text, sequence), row in zip(ids.items(), rows, strict=True):
             self._rows[text], self._seconds[text] = row, per_token * len(sequence)
@@ -102,11 +108,9 @@ class FeatureStore:
         self.compute(texts)
         return np.stack([self._rows[text] for text in texts]).astype(np.float32, copy=False)
 
-    def work(self, texts: Iterable[str]) -> Work:
+    def flops(self, texts: Iterable[str]) -> int:
         """Forward passes that these texts take, each distinct one once, whoever computed them."""
-        lengths = [self._length[text] for text in dict.fromkeys(texts)]
-        attended = sum(n * (n + 1) // 2 for n in lengths)
-        return Work(tokens_unique=sum(lengths), tokens_total=sum(lengths), attended=attended)
+        return self.extractor.flops([self._length[text] for text in dict.fromkeys(texts)])
 
     def seconds_of(self, texts: Iterable[str]) -> float:
         """Seconds of forward passes that these texts took, each distinct one once."""

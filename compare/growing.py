@@ -16,6 +16,7 @@ from typing import Any
 from compare import search
 from compare.course import WATCHED, Course
 from compare.diverged import DivergedLearner
+from compare.extractors import HiddenStates
 from compare.features import FeatureStore
 from compare.journal import Forgetful, check_same_spec
 from compare.kept import KeptFeatures, identity_of
@@ -197,7 +198,7 @@ class Training:
         encoder = Encoder(loaded.tokenizer)
         identity = identity_of(source, engine, dtype, describe(device, dtype))
         kept = KeptFeatures(ScoreStore(store_path()), identity, Ledger())
-        store = FeatureStore(engine, encoder, builders, loaded.context_window, kept)
+        store = FeatureStore(HiddenStates(engine, encoder, builders, loaded.context_window), kept)
         self.events.phase("features")
         store.compute([store.text(task, example.query()) for task, example in pools.examples()], self.events.tokens)
         steps = wish.meta_steps + (self.before.steps if self.before else 0)

@@ -19,8 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compare.learners.types import Ledger
+from icl.cost import forward_flops
 from icl.engine.store import Identity, ScoreStore
 from icl.engine.types import Progress, ScoreRequest, Work
+from icl.sentences import sentences_version
 
 if TYPE_CHECKING:
     from icl.engine.hf import HFEngine
@@ -47,7 +49,7 @@ class KeptScores:
         found = {} if self.fresh else self.store.get([key])
         if key in found:
             values = np.frombuffer(found[key], dtype="<f8")
-            self.ledger.spare(float(values[0]), Work(*(int(v) for v in values[1:HEAD])))
+            self.ledger.spare(float(values[0]), forward_flops(self.engine.model, Work(*(int(v) for v in values[1:HEAD]))))
             return np.split(values[HEAD:], np.cumsum([len(r.answer) for r in requests])[:-1])
         before, start = replace(self.engine.work), time.perf_counter()
         scores = self.engine.score(requests, progress)
@@ -68,7 +70,7 @@ class KeptScores:
 
 @dataclass(frozen=True)
 class KeptFeatures:
-    """Hidden states of whole texts (compare/features.py): seconds in float64, then the vector in float32."""
+    """Vectors of whole texts (compare/features.py): seconds in float64, then the vector in float32."""
 
     store: ScoreStore
     identity: Identity
@@ -94,6 +96,12 @@ class KeptFeatures:
         digest.update(b"feature\x1flast\x1f")
         digest.update(np.asarray(sequence, dtype="<i4").tobytes())
         return digest.digest()
+
+
+def identity_of_sentences(source: ModelSource, dtype: str, environment: Mapping[str, Any]) -> Identity:
+    """Of vectors that a sentence model makes."""
+    device = environment["device_name"] if environment["device"].startswith("cuda") else "cpu"
+    return Identity(source.fingerprint, dtype, device, "sentences", sentences_version())
 
 
 def identity_of(source: ModelSource, engine: HFEngine, dtype: str, environment: Mapping[str, Any]) -> Identity:

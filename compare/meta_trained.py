@@ -33,6 +33,10 @@ def find_version(spec: ComparisonSpec) -> Version | None:
         raise IclError(f"--meta-trained is a version of {version.learner}, which is not among the learners; add it to --learners")
     if spec.adapts != "head":
         raise IclError(f"--meta-trained is a version of a head on frozen features, but --adapts is {spec.adapts}; leave one of them out")
+    if spec.embedder:
+        raise IclError(
+            "--meta-trained is a version of a head on the language model's hidden states, but --embedder is given; leave one out"
+        )
     if spec.n_way is not None:
         raise IclError("--meta-trained knows a fixed set of labels, but --n-way draws classes for every episode; leave one of them out")
     return version

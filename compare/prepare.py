@@ -24,6 +24,7 @@ from compare.versions import Version
 from icl.calibration import OF_LABELS, get_calibrator
 from icl.device import default_batch_tokens, resolve_device, resolve_dtype
 from icl.models import ModelSource, resolve_model
+from icl.sentences import check_installed
 from prompts import PromptBuilder, Template, load_template
 from tasks import Episode, Example, IclError, Task
 from tasks.classes import class_task
@@ -62,6 +63,8 @@ class Prepared:
     """Other tasks that are played on, and their episodes."""
     version: Version | None = None
     """A meta-trained learner from before, in the place of its own meta-training."""
+    embedder: ModelSource | None = None
+    """A sentence model for the features; None: the language model's hidden states."""
 
     @property
     def spec(self) -> ComparisonSpec:
@@ -131,6 +134,7 @@ def prepare(spec: ComparisonSpec, data_dir: Path | None) -> Prepared:
     most_shots = pools_of(spec, task, related, classes, elsewhere).most_shots if needy else 0
     if spec.learners == (EVERYONE,):
         families, left_out = able(families, spec, task, None if classes else related, most_shots, source)
+    embedder = embedder_source(spec.embedder, families)
     needy = [name for name in needy if name in families]
     for name in needy if not classes else ():
         meta_tasks.require_related(task, related, name)
@@ -156,8 +160,23 @@ def prepare(spec: ComparisonSpec, data_dir: Path | None) -> Prepared:
         meta_trained_sha256=version.sha256 if version else "",
         protocol=PROTOCOL,
         everyone=tuple(families) if spec.learners == (EVERYONE,) else (),
+        embedder_fingerprint=embedder.fingerprint if embedder else "",
     )
-    return Prepared(resolved, task, related, classes, builders, source, tuple(episodes), queries, families, left_out, elsewhere, version)
+    return Prepared(
+        resolved, task, related, classes, builders, source, tuple(episodes), queries, families, left_out, elsewhere, version, embedder
+    )
+
+
+def embedder_source(name: str, families: Mapping[str, Family]) -> ModelSource | None:
+    """The sentence model, if one is asked for. Raises IclError where it is not to be had, or where nobody would read its vectors."""
+    if not name:
+        return None
+    if not any(family.uses_features for family in families.values()):
+        raise IclError(
+            f"--embedder makes features for linear-probe, the metric learners and heads, but here are {', '.join(families)}; leave it out"
+        )
+    check_installed()
+    return resolve_model(name, option="--embedder")
 
 
 def check_kind(task: Task, who: str = "icl compare needs") -> None:

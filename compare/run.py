@@ -19,10 +19,11 @@ from typing import Any
 from compare import meta_tasks, meta_trained, search
 from compare.accounts import Accounts, total
 from compare.cost import Meter, PrefixCosts, splits
+from compare.extractors import HiddenStates, Sentences
 from compare.features import FeatureStore
 from compare.frame import find_or_make, make_alone
 from compare.journal import Journal, check_same_spec
-from compare.kept import KeptFeatures, KeptScores, identity_of
+from compare.kept import KeptFeatures, KeptScores, identity_of, identity_of_sentences
 from compare.label_probe import Probe, is_probed, probe
 from compare.learners import LEARNERS, Tools
 from compare.learners.in_context import InContext
@@ -48,6 +49,7 @@ from icl.events import Events, Quiet
 from icl.models import load_model
 from icl.runs import Draft, write_json
 from icl.runs.files import damaged, read_json, writing
+from icl.sentences import SentenceModel
 from tasks import Task, keyed_rng
 from tasks.episodes import write_episodes
 
@@ -169,8 +171,15 @@ def _load(prepared: Prepared, fresh: bool, batch_tokens: int | None) -> tuple[To
     encoder = Encoder(loaded.tokenizer)
     environment = _environment(prepared, engine)
     ledger, scores, identity = Ledger(), ScoreStore(store_path()), identity_of(prepared.source, engine, spec.dtype, environment)
-    features = KeptFeatures(scores, identity, ledger, fresh)
-    store = FeatureStore(engine, encoder, prepared.builders, loaded.context_window, features)
+    store = FeatureStore(
+        HiddenStates(engine, encoder, prepared.builders, loaded.context_window),
+        KeptFeatures(scores, identity, ledger, fresh),
+    )
+    if other := prepared.embedder:
+        sentences = identity_of_sentences(other, spec.dtype, environment)
+        store = FeatureStore(
+            Sentences(SentenceModel(other, spec.device, spec.dtype), ledger), KeptFeatures(scores, sentences, ledger, fresh)
+        )
     kept = KeptScores(engine, scores, identity, ledger, fresh)
     tools = Tools(
         store, engine, encoder, prepared.builders, loaded.context_window, spec.calibration, spec.meta_steps, ledger=ledger, kept=kept
@@ -332,6 +341,7 @@ def _environment(prepared: Prepared, engine: Any) -> dict[str, Any]:
         **found,
         "packages": {**found["packages"], "scikit-learn": version("scikit-learn"), "peft": version("peft")},
         "engine": {"back_end": "hf", "path": engine.path, "notes": engine.notes},
+        **({"embedder": {"name": other.name, "fingerprint": other.fingerprint}} if (other := prepared.embedder) else {}),
         "model": {"name": source.name, "fingerprint": source.fingerprint, "description": source.description, "notes": list(source.notes)},
         "templates": {name: {"name": b.template.name, "sha256": b.template.sha256} for name, b in prepared.builders.items()},
         "data": [_data(t) for t in (task, *prepared.related.tasks, *(test.whole for test in prepared.elsewhere))],

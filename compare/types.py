@@ -21,8 +21,11 @@ DEFAULT_LEARNERS = ("zero-shot", "in-context", "linear-probe", "protonet", "maml
 DEFAULT_MODEL = "builtin:smollm2-135m"
 ADAPTS = ("head", "lora", "all")
 """A head on frozen features; LoRA factors of the language model; all of its weights."""
-ADDED = {"adapts": "head", "budget": None}
+ADDED = {"adapts": "head", "budget": None, "embedder": ""}
 """Fields that kept specs may lack, and what they meant then. They count in a spec's hash where they say something else."""
+
+LATER = ("everyone", "embedder_fingerprint")
+"""What kept resolved specs may lack: it counts in the hash where it says something."""
 
 LISTS = ("learners", "k_shot", "meta_test")
 """Fields of a spec that hold several values."""
@@ -147,6 +150,8 @@ class ComparisonSpec:
     queries: int = 40
     """Per episode, the same for every learner and K."""
     model: str = DEFAULT_MODEL
+    embedder: str = ""
+    """A sentence model that makes the frozen features; empty: the last hidden states of `model` are them."""
     template: str = ""
     calibration: str = "none"
     """Of in-context learning."""
@@ -227,6 +232,8 @@ class ResolvedComparison:
     """Version of the search grids and sampling sizes: a change there is another comparison."""
     everyone: tuple[str, ...] = ()
     """Who takes part where the spec says `all`."""
+    embedder_fingerprint: str = ""
+    """Of the sentence model, if there is one."""
 
     def to_json(self) -> dict[str, Any]:
         """As `spec.json` holds it."""
@@ -239,8 +246,8 @@ class ResolvedComparison:
 
 def spec_sha256(values: dict[str, Any]) -> str:
     """Of what `spec.json` holds, in canonical JSON. Names of files and models stand for what they contain: they do not count themselves."""
-    stand_for = {"task", "model", "template", "meta_test", "meta_trained"}
+    stand_for = {"task", "model", "embedder", "template", "meta_test", "meta_trained"}
     asked = {name: value for name, value in values["spec"].items() if name not in stand_for}
     said = {name: value for name, value in asked.items() if name not in ADDED or value != ADDED[name]}
-    named = {name: value for name, value in {**values, "spec": said}.items() if name != "everyone" or value}
+    named = {name: value for name, value in {**values, "spec": said}.items() if name not in LATER or value}
     return hashlib.sha256(json.dumps(named, sort_keys=True).encode("utf-8")).hexdigest()

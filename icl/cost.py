@@ -53,17 +53,19 @@ def layer_parameters(model: Any) -> int:
     """Parameters of all weight matrices but the head and the embeddings (of tokens, and of positions where they are learnt)."""
     import torch
 
-    tables = [module.weight for module in model.modules() if isinstance(module, torch.nn.Embedding)]
-    left_out = {id(weight) for weight in (*tables, model.get_output_embeddings().weight)}
+    left_out = {id(module.weight) for module in model.modules() if isinstance(module, torch.nn.Embedding)}
+    if (head := model.get_output_embeddings()) is not None:
+        left_out.add(id(head.weight))
     return sum(p.numel() for p in model.parameters() if p.ndim >= 2 and id(p) not in left_out)
 
 
 def forward_flops(model: Any, work: Work) -> int:
     """The module's formula for what the engine computed."""
-    config = model.config.get_text_config(decoder=True)
+    head = model.get_output_embeddings()
+    rows_width, columns = (0, 0) if head is None else head.weight.shape  # an encoder of sentences has none
+    config = model.config.get_text_config(decoder=head is not None)
     heads = getattr(config, "num_attention_heads", 0) or 0
     width = heads * (getattr(config, "head_dim", None) or (config.hidden_size // heads if heads else 0))
-    rows_width, columns = model.get_output_embeddings().weight.shape
     return int(
         2 * layer_parameters(model) * work.tokens_unique
         + 4 * config.num_hidden_layers * width * work.attended

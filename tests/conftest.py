@@ -122,3 +122,39 @@ def isolated_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
 def _own_score_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test finds the scores of another."""
     monkeypatch.setenv("ICL_SCORE_STORE", str(tmp_path / "store" / "scores.sqlite"))
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A stand-in for the package sentence-transformers: letter counts as vectors. The texts that were asked of it are noted."""
+    import importlib.machinery
+    import sys
+    import types
+
+    import numpy as np
+
+    noted: list[str] = []
+
+    class SentenceTransformer:
+        transformers_model = None
+
+        def __init__(self, path: str, **options: Any) -> None:
+            import torch
+
+            assert options["local_files_only"]
+            assert not options["trust_remote_code"]
+            assert options["model_kwargs"] == {"use_safetensors": True, "dtype": torch.float32}
+
+        def encode(self, texts: list[str], **options: Any) -> Any:
+            noted.extend(texts)
+            return np.array([[text.count(letter) for letter in "abcdefgh"] for text in texts], dtype=np.float64)
+
+        def preprocess(self, texts: list[str]) -> Any:
+            assert len(texts) == 1
+            return {"input_ids": [[0, *texts[0].encode()]], "attention_mask": [[0] + [1] * len(texts[0].encode())]}
+
+    module = types.ModuleType("sentence_transformers")
+    module.SentenceTransformer = SentenceTransformer  # type: ignore[attr-defined]
+    module.__spec__ = importlib.machinery.ModuleSpec("sentence_transformers", None)
+    monkeypatch.setitem(sys.modules, "sentence_transformers", module)
+    return noted

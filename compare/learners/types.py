@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from compare.course import Course
 from compare.features import Features
 from compare.types import Learner
 from icl.encode import Encoder
-from icl.engine.types import Engine, Work
+from icl.engine.types import Engine
 from prompts import PromptBuilder
 
 if TYPE_CHECKING:
@@ -23,18 +23,18 @@ class Ledger:
     """What the engine of the language model itself does not count."""
 
     flops: int = 0
-    """Forward passes of adapted copies."""
-    reused: Work = field(default_factory=Work)
-    """What an earlier comparison computed, and this one found in the score store …"""
+    """Forward passes of adapted copies, and of a sentence model."""
+    reused: int = 0
+    """FLOPs of what an earlier comparison computed, and this one found in the score store …"""
     spared: float = 0.0
     """… and the seconds that it took."""
     probing: int = 0
     """FLOPs of measurements beside the comparison, forward passes and training (compare/probes.py)."""
 
-    def spare(self, seconds: float, work: Work) -> None:
-        """Adds a call that was found."""
+    def spare(self, seconds: float, flops: int) -> None:
+        """Adds what was found."""
         self.spared += seconds
-        self.reused = Work(*(a + b for a, b in zip(astuple(self.reused), astuple(work), strict=True)))
+        self.reused += flops
 
     def clock(self) -> float:
         """Seconds as if nothing had been spared: differences are what computing takes."""
@@ -72,7 +72,7 @@ class Family:
     grid: tuple[Any, ...]
     """Settings that the search tries on meta-validation episodes; the first is used where there are none."""
     uses_features: bool
-    """Whether it reads the model's hidden states, which it is then charged for."""
+    """Whether it reads frozen features, which it is then charged for."""
     needs_meta_train: bool
     """Whether it cannot work without other tasks."""
     shows_support: bool = False

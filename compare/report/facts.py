@@ -204,6 +204,11 @@ def provenance(resolved: Json, environment: Json, spec_sha256: str) -> Pairs:
         ("Model", f"{model['name']}: {model['description']}"),
         ("Model notes", "; ".join(model["notes"])),
         ("Model fingerprint", resolved["model_fingerprint"]),
+        *(
+            [("Features", f"vectors of the sentence model {of['name']}, fingerprint {of['fingerprint']}")]
+            if (of := environment.get("embedder"))
+            else []
+        ),
         *((f"Data of {d['task']}", f"{d['source']} ({d['licence']}), fingerprint {d['fingerprint'][:16]}") for d in environment["data"]),
         ("Templates", "; ".join(f"{task}: {t['name']} {t['sha256'][:16]}" for task, t in environment["templates"].items())),
         ("Episodes sha256", resolved["episodes_sha256"]),

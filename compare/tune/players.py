@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 
 from compare.cost import Meter
+from compare.extractors import HiddenStates
 from compare.features import FeatureStore
 from compare.kept import KeptFeatures, identity_of
 from compare.learners import Tools
@@ -72,7 +73,7 @@ class Players:
         encoder = Encoder(loaded.tokenizer)
         identity = identity_of(self.prepared.source, engine, spec.dtype, describe(spec.device, spec.dtype))
         features = KeptFeatures(ScoreStore(store_path()), identity, ledger, False)
-        store = FeatureStore(engine, encoder, builders, loaded.context_window, features)
+        store = FeatureStore(HiddenStates(engine, encoder, builders, loaded.context_window), features)
         tools = Tools(store, engine, encoder, builders, loaded.context_window, "none", spec.meta_steps, ledger=ledger)
         return tools, Meter(loaded.model, engine, store, ledger)
 

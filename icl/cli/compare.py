@@ -40,6 +40,13 @@ def command(
     episodes: Annotated[int, typer.Option(help="Independent draws of support and queries. [default on images: 600]")] = 10,
     queries: Annotated[int, typer.Option(help="Queries per episode; on images of every class. [default on images: 15]")] = 40,
     model: Annotated[str, typer.Option(help="Builtin, local directory, GGUF file or hub id.")] = "builtin:smollm2-135m",
+    embedder: Annotated[
+        str,
+        typer.Option(
+            help="What linear-probe, metric learners and heads read: vectors of a sentence-transformers model. [default: hidden states of "
+            "the language model]"
+        ),
+    ] = "",
     template: Annotated[str, typer.Option(help="Template name or .jinja file. [default: the task's own]")] = "",
     calibration: Annotated[
         str, typer.Option(help="Of in-context learning: none, contextual, domain-context, batch, batch-log or pmi.")
@@ -143,6 +150,7 @@ def command(
         episodes=episodes,
         queries=queries,
         model=model,
+        embedder=embedder,
         template=template,
         calibration=calibration,
         seed=seed,

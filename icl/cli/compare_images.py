@@ -9,7 +9,19 @@ import typer
 from icl.cli.options import given, names, print_json, when_interrupted
 from tasks.errors import IclError
 
-OF_TEXT = {"model", "template", "calibration", "dtype", "batch_tokens", "adapts", "budget", "meta_trained", "probes", "settings"}
+OF_TEXT = {
+    "model",
+    "embedder",
+    "template",
+    "calibration",
+    "dtype",
+    "batch_tokens",
+    "adapts",
+    "budget",
+    "meta_trained",
+    "probes",
+    "settings",
+}
 """Parameters that only comparisons on text have."""
 OF_IMAGES = {"norm", "protocol", "backbone"}
 """Parameters that only images have."""

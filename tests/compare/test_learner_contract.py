@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from arena import LABELS, WIDTH, Planes, plain_episode, plain_tools, review_task
 
+from compare.extractors import HiddenStates
 from compare.features import FeatureStore
 from compare.learners import LEARNERS, Tools, get_family
 from compare.learners.in_play import builder_in_play
@@ -37,7 +38,7 @@ def arena(tmp_path_factory: pytest.TempPathFactory, tiny_model_dir: Path) -> tup
     engine = HFEngine(with_biases(loaded.model), loaded.tokenizer, 256)
     encoder = Encoder(loaded.tokenizer)
     builders = {task.name: PromptBuilder(load_template("sentiment-plain"), task) for task in tasks}
-    store = FeatureStore(engine, encoder, builders, loaded.context_window)
+    store = FeatureStore(HiddenStates(engine, encoder, builders, loaded.context_window))
     tools = Tools(store, engine, encoder, builders, loaded.context_window, "none", 5)
     pools = Pools(replace(tasks[0], splits={}), tasks, k_max=2, seed=0)
     return tools, list(pools.episodes(2).train[:6])

@@ -20,6 +20,7 @@ from compare import search
 from compare.adapted import Method as Parts
 from compare.course import Course
 from compare.diverged import Diverged, DivergedLearner
+from compare.extractors import HiddenStates
 from compare.features import FeatureStore
 from compare.journal import check_same_spec
 from compare.learners import Tools, get_families, get_family, lm_meta
@@ -192,7 +193,7 @@ def arena(tmp_path_factory: pytest.TempPathFactory, tiny_model_dir: Path) -> tup
     engine = HFEngine(loaded.model, loaded.tokenizer, 256)
     encoder = Encoder(loaded.tokenizer)
     builders = {task.name: PromptBuilder(load_template("sentiment-plain"), task) for task in tasks}
-    store = FeatureStore(engine, encoder, builders, loaded.context_window)
+    store = FeatureStore(HiddenStates(engine, encoder, builders, loaded.context_window))
     tools = Tools(store, engine, encoder, builders, loaded.context_window, "none", 3)
     pools = Pools(replace(tasks[0], splits={}), tasks, k_max=2, seed=0)
     return tools, list(pools.episodes(2).train[:6])

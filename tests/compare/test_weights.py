@@ -27,6 +27,7 @@ from transformers import (
 )
 
 from compare.adapted import Method, sharing
+from compare.extractors import HiddenStates
 from compare.features import FeatureStore
 from compare.learners import LEARNERS, Tools
 from compare.learners.bitfit import Biases
@@ -87,7 +88,7 @@ def engine_of(name: str, dtype: torch.dtype = torch.float32) -> HFEngine:
 def tools_of(engine: HFEngine, tokenizer: Any, directory: Path) -> Tools:
     builders = {"toy": PromptBuilder(load_template("sentiment-plain"), review_task(directory, "toy"))}
     encoder = Encoder(tokenizer)
-    return Tools(FeatureStore(engine, encoder, builders, 512), engine, encoder, builders, 512, "none", 5)
+    return Tools(FeatureStore(HiddenStates(engine, encoder, builders, 512)), engine, encoder, builders, 512, "none", 5)
 
 
 def fingerprint(model: Any) -> str:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-import types
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,30 +13,6 @@ from icl.engine.store import ScoreStore
 from icl.models import resolve_model
 from icl.sentences import SentenceEmbedder
 from tasks import IclError
-
-
-@pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """A stand-in for the package: letter counts as vectors. What was asked of it is noted."""
-    import importlib.machinery
-
-    noted: list[str] = []
-
-    class SentenceTransformer:
-        def __init__(self, path: str, **options: Any) -> None:
-            assert options["local_files_only"]
-            assert not options["trust_remote_code"]
-            assert options["model_kwargs"] == {"use_safetensors": True}
-
-        def encode(self, texts: list[str], **options: Any) -> Any:
-            noted.extend(texts)
-            return np.array([[text.count(letter) for letter in "abcdefgh"] for text in texts], dtype=np.float64)
-
-    module = types.ModuleType("sentence_transformers")
-    module.SentenceTransformer = SentenceTransformer  # type: ignore[attr-defined]
-    module.__spec__ = importlib.machinery.ModuleSpec("sentence_transformers", None)
-    monkeypatch.setitem(sys.modules, "sentence_transformers", module)
-    return noted
 
 
 def test_each_text_is_embedded_once_and_kept(asked: list[str], tiny_model_dir: Path, tmp_path: Path) -> None:
