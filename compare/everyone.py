@@ -31,6 +31,12 @@ class _Shape:
     model: Any
 
 
+def without_weights(source: ModelSource, calibration: str = "none", meta_steps: int = 1) -> Tools:
+    """Tools with which families can be built, and say what they need of the model."""
+    nothing: Any = None
+    return Tools(nothing, cast(Any, _Shape(load_skeleton(source))), nothing, {}, 0, calibration, meta_steps)
+
+
 def able(
     families: Mapping[str, Family], spec: ComparisonSpec, task: Task, related: MetaTasks | None, most_shots: int, source: ModelSource
 ) -> tuple[dict[str, Family], tuple[LeftOut, ...]]:
@@ -39,9 +45,7 @@ def able(
 
     The model is looked at without its weights.
     """
-    nothing: Any = None
-    shape = _Shape(load_skeleton(source))
-    tools = Tools(nothing, cast(Any, shape), nothing, {}, 0, spec.calibration, spec.meta_steps)
+    tools = without_weights(source, spec.calibration, spec.meta_steps)
     found, left = {}, []
     for name, family in families.items():
         try:

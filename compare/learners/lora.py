@@ -16,7 +16,7 @@ from compare.adapted import Adapted, linear_modules, targets, with_adapter
 from compare.learners.types import Tools
 from compare.learners.weights import WeightLearner
 from compare.training import Schedule
-from tasks.errors import unknown_name
+from tasks.errors import IclError, unknown_name
 
 QUERY_AND_VALUE = (("q_proj", "v_proj"), ("qkv_proj",), ("query_key_value",), ("c_attn",), ("query", "value"))
 """Names of these projections in the architectures that transformers has; fused ones are adapted whole."""
@@ -52,8 +52,11 @@ class LoraFactors:
     """Only in so many of the last layers; None: in all."""
 
     def check(self, model: Any, who: str) -> None:
-        """See Method."""
+        """See Method. Raises IclError for a rank beyond the model's width: factors of it would be greater than what they stand for."""
         self._names(model, who)
+        width = int(model.config.get_text_config(decoder=True).hidden_size)
+        if self.rank > width:
+            raise IclError(f"rank of {who} must be at most {width}, the width of the model, but is {self.rank:,}")
 
     def __call__(self, model: Any, seed: int) -> Adapted:
         """See Method."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from compare import meta_tasks
+from compare.everyone import without_weights
 from compare.learners import LEARNERS
 from compare.learning import learning_episode
 from compare.meta_tasks import MetaTasks, Pools
@@ -19,16 +20,13 @@ from compare.tune.spacefile import check_method, space_of
 from compare.tune.types import IN_CONTEXT, ResolvedTuning, TuneSpec, Value
 from compare.types import LearningEpisode
 from icl.ablation import written_as
-from icl.calibration import get_calibrator
 from icl.device import default_batch_tokens, resolve_device, resolve_dtype
 from icl.models import ModelSource, resolve_model
 from icl.ordering import check_order
-from icl.selection import SELECTORS
 from icl.spec import RunSpec
 from prompts import PromptBuilder, check_fit, load_template
 from tasks import Episode, IclError, Task, keyed_rng
 from tasks.episodes import episodes_sha256, resolve, sample_episodes, sample_kshot
-from tasks.errors import unknown_name
 from tasks.load import load_task
 
 
@@ -119,8 +117,12 @@ def prepare(spec: TuneSpec, data_dir: Path | None) -> Prepared:
         check_prompt_space(spaces[IN_CONTEXT], task, pool)
     search_seed = int(keyed_rng(spec.seed, "tune").integers(2**31))  # so that no support set of the search is one of the test
     episodes = _draw(task, spec, spec.episodes, spec.queries, "validation", search_seed)
-    test_episodes = _draw(open_task, spec, spec.test_episodes, spec.test_queries, "test", spec.seed)
+    try:
+        test_episodes = _draw(open_task, spec, spec.test_episodes, spec.test_queries, "test", spec.seed)
+    except IclError as error:
+        raise IclError(str(error).replace("--queries", "--test-queries")) from error
     source = resolve_model(spec.model)
+    _check_ranks(spaces, source)
     templates = {name, *(str(value) for value in _values(spaces.get(IN_CONTEXT, {}).get("template")))}
     resolved = ResolvedTuning(
         spec=replace(
@@ -160,6 +162,17 @@ def _draw(task: Task, spec: TuneSpec, n: int, queries: int, split: str, seed: in
     return sample_kshot(task, n=n, k_shot=(spec.k_shot,), n_query=queries, split_query=split, seed=seed)
 
 
+def _check_ranks(spaces: Mapping[str, Space], source: ModelSource) -> None:
+    """Raises IclError for a learner whose greatest rank the model cannot have."""
+    ranks = {method: of["rank"] for method, of in spaces.items() if "rank" in of}
+    tools = without_weights(source) if ranks else None
+    for method, of in ranks.items():
+        greatest = max(map(int, of.values)) if isinstance(of, Choices) else int(of.high)
+        family = LEARNERS[method]
+        assert tools is not None
+        family.build(tools, replace(family.grid[0], rank=greatest))
+
+
 def _check_task(task: Task, learners: list[str]) -> None:
     if learners:
         check_kind(task, f"{learners[0]} needs")
@@ -178,15 +191,8 @@ def check_prompt_space(space: Space, task: Task, pool: int | None) -> None:
     """Raises IclError for a value that means nothing for this task."""
     for value in map(str, _values(space.get("template"))):
         check_fit(*written_as("true", load_template(value), task))
-    for value in map(str, _values(space.get("selector"))):
-        if value not in SELECTORS or value == "fixed":
-            raise unknown_name("selector", value, [name for name in SELECTORS if name != "fixed"])
     for value in map(str, _values(space.get("order"))):
         check_order(value, task.kind)
-    for value in map(str, _values(space.get("calibration"))):
-        get_calibrator(value)
-    for value in map(str, _values(space.get("normalise"))):
-        RunSpec("", normalise=value)
     shots = space.get("shots")
     most = max(map(int, shots.values)) if isinstance(shots, Choices) else int(shots.high) if shots else 0
     if pool is not None and most > pool:

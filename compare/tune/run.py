@@ -66,7 +66,7 @@ def _begin(directory: Path, prepared: Prepared) -> None:
     """What stands before the first trial. Raises IclError when the directory was begun by another spec."""
     resolved, spec_hash = prepared.resolved, prepared.resolved.hash()
     if (directory / "spec.json").is_file():
-        begun = read_json(directory / "spec.json", "sha256")["sha256"]
+        begun = read_json(directory / "spec.json", "sha256", instead="delete the directory, or use another --out")["sha256"]
         if begun != spec_hash:
             raise IclError(f"{directory} cannot go on: it was begun with spec {begun}, but is asked for {spec_hash}; use another --out")
         return

@@ -10,7 +10,7 @@ What a method's part does not name keeps its usual value; a method without a par
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,11 @@ from compare.learners.given import MOST, settings_of
 from compare.tune.defaults import LEARNER_SPACES, METHODS, PROMPT_FIELDS
 from compare.tune.space import Choices, Dimension, Space, Span, plain
 from compare.tune.types import IN_CONTEXT
+from icl.calibration import get_calibrator
+from icl.ordering import check_order
+from icl.selection import SELECTORS
+from icl.spec import RunSpec
+from prompts import load_template
 from tasks.cardfile import locate
 from tasks.cardyaml import parse, read_text
 from tasks.errors import IclError, shorten, unknown_name
@@ -94,7 +99,24 @@ def _prompt_value(name: str, value: Any) -> Any:
         raise IclError(f"{name} of {IN_CONTEXT} must be a whole number from 0, but got {shorten(repr(value))}")
     if name not in NUMBERS and not isinstance(value, str):
         raise IclError(f"{name} of {IN_CONTEXT} must be a name, but got {shorten(repr(value))}")
+    if name in NAMED:
+        NAMED[name](value)
     return value
+
+
+def _selector(value: str) -> None:
+    if value not in SELECTORS or value == "fixed":  # whose rows are named for one task
+        raise unknown_name("selector", shorten(value), [name for name in SELECTORS if name != "fixed"])
+
+
+NAMED: Mapping[str, Callable[[str], object]] = {
+    "template": load_template,
+    "selector": _selector,
+    "order": check_order,
+    "calibration": get_calibrator,
+    "normalise": lambda value: RunSpec("", normalise=value),
+}
+"""Field of a prompt → what raises IclError for a name that nothing has; whether it fits the task is asked later."""
 
 
 def _span(method: str, name: str, value: Mapping[str, Any]) -> Span:

@@ -25,25 +25,29 @@ def writing(place: Path, instead: str = "choose another --out") -> Iterator[None
         raise IclError(f"cannot write {error.filename if named else place}: {error.strerror or error}; {instead}") from error
 
 
-def damaged(path: Path, reason: str) -> IclError:
+AGAIN = "make the run again with --fresh"
+
+
+def damaged(path: Path, reason: str, instead: str = AGAIN) -> IclError:
     """What is said about a file of a run that is not what was written."""
-    return IclError(f"{path} is damaged: {reason}; make the run again with --fresh")
+    return IclError(f"{path} is damaged: {reason}; {instead}")
 
 
-def read_json(path: Path, *needed: str) -> dict[str, Any]:
-    """A JSON object from a file of a run, which has the keys `needed`. Raises IclError when the file is missing or broken."""
+def read_json(path: Path, *needed: str, instead: str = AGAIN) -> dict[str, Any]:
+    """A JSON object from a file of a run, which has the keys `needed`. Raises IclError when the file is missing or broken, and says what to
+    do `instead`."""
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise IclError(f"{path.parent} is not a finished run: it has no {path.name}") from error
     except UnicodeDecodeError as error:
-        raise damaged(path, "it is no text") from error
+        raise damaged(path, "it is no text", instead) from error
     except json.JSONDecodeError as error:
-        raise damaged(path, f"line {error.lineno} is not valid JSON ({error.msg})") from error
+        raise damaged(path, f"line {error.lineno} is not valid JSON ({error.msg})", instead) from error
     if not isinstance(values, dict):
-        raise damaged(path, f"it must hold a JSON object, but holds a {type(values).__name__}")
+        raise damaged(path, f"it must hold a JSON object, but holds a {type(values).__name__}", instead)
     if missing := [key for key in needed if key not in values]:
-        raise damaged(path, f"it has no '{missing[0]}'")
+        raise damaged(path, f"it has no '{missing[0]}'", instead)
     return values
 
 

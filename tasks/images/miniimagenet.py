@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -96,8 +97,9 @@ def read_images(folder: Path, rows: list[tuple[str, str]]) -> Arrays:
     for i, (file, _) in enumerate(rows):
         path = folder / "images" / file
         try:
-            with Image.open(path) as image:
+            with warnings.catch_warnings(action="error", category=Image.DecompressionBombWarning), Image.open(path) as image:
                 images[i] = np.asarray(image.convert("RGB").resize((SIDE, SIDE), Image.Resampling.LANCZOS))
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # SyntaxError: PIL's word for a broken PNG
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+            # SyntaxError is PIL's word for a broken PNG; the last two, for more than 89 million pixels
             raise DataError(f"{path} must be a photograph, but cannot be read ({error}); fetch it again") from error
     return {"images": images, "labels": np.array([names.index(label) for _, label in rows]), "classes": np.array(names)}

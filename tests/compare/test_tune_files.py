@@ -49,6 +49,11 @@ def written(tmp_path: Path, text: str) -> Path:
         ("lora: 3", "lora must be a mapping"),
         ("in-context: {shots: [-1]}", "shots of in-context must be a whole number from 0"),
         ("in-context: {selector: [3]}", "selector of in-context must be a name"),
+        ("in-context:\n  shots: 4\n  selector: [random, knnn]", r"file.yaml:3: unknown selector 'knnn': did you mean knn"),
+        ("in-context:\n  template: sentiment-plan", r"file.yaml:2: unknown template 'sentiment-plan'"),
+        ("in-context:\n  order: [given, givn]", r"file.yaml:2: unknown order 'givn'"),
+        ("in-context:\n  calibration: bach", r"file.yaml:2: unknown calibration 'bach'"),
+        ("in-context:\n  normalise: [none, tokn]", r"file.yaml:2: .*tokn"),
     ],
 )
 def test_a_wrong_space_is_one_line_with_its_place(tmp_path: Path, text: str, said: str) -> None:

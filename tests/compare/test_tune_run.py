@@ -238,7 +238,13 @@ def test_nsga2_weighs_accuracy_against_cost(spec: TuneSpec, tmp_path: Path) -> N
         ({"spaces": {"in-context": {"shots": [0, 8]}}}, "8 shots and support sets of 4; use a greater --k-shot"),
         ({"methods": ("maml",), "spaces": {}}, "maml learns from other tasks, but the card of 'films' names none"),
         ({"episodes": 3, "pruner": "wilcoxon"}, "needs 4 episodes"),
-        ({"queries": 500}, "at most .* queries can be asked"),
+        ({"queries": 500}, "at most .* queries can be asked.*write --queries"),
+        ({"test_queries": 500}, "at most .* queries can be asked.*write --test-queries"),
+        (
+            {"methods": ("lora",), "spaces": {"lora": {"rank": [4, 5000]}}},
+            "rank of lora must be at most 32, the width of the model, but is 5,000",
+        ),
+        ({"methods": ("lora",), "spaces": {"lora": {"rank": {"from": 1, "to": 64}}}}, "rank of lora must be at most 32"),
     ],
 )
 def test_mistakes_are_one_line_and_leave_nothing(spec: TuneSpec, tmp_path: Path, changes: dict[str, Any], said: str) -> None:
@@ -253,6 +259,9 @@ def test_another_specs_directory_is_refused_with_both_hashes(spec: TuneSpec, tmp
     directory.mkdir()
     (directory / "spec.json").write_text(json.dumps({"sha256": "0" * 64}), encoding="utf-8")
     with pytest.raises(IclError, match=f"begun with spec {'0' * 64}, but is asked for {resolved.hash()}"):
+        tune(spec, out=tmp_path)
+    (directory / "spec.json").write_text("{", encoding="utf-8")
+    with pytest.raises(IclError, match=r"spec\.json is damaged: .*; delete the directory, or use another --out"):
         tune(spec, out=tmp_path)
 
 

@@ -281,6 +281,13 @@ def test_a_photograph_that_is_none(photographs: Path) -> None:
         load_images("miniimagenet")
 
 
+def test_a_photograph_that_is_too_large_to_be_one(photographs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 9500)  # PIL warns from here on, and raises from twice as many
+    Image.new("RGB", (100, 100)).save(photographs / "images" / "d1.png")
+    with pytest.raises(IclError, match=r"d1\.png must be a photograph, but cannot be read \(.*10000 pixels"):
+        load_images("miniimagenet", photographs.parent)
+
+
 def test_what_is_kept_is_read_again_and_what_is_damaged_is_made_again(cache: Path) -> None:
     made, said = [], []
 
