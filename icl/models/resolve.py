@@ -17,6 +17,9 @@ from tasks.errors import FetchError, IclError, unknown_name
 FILES = ("*.safetensors", "*.json", "*.model", "*.txt", "*.jinja")
 """What is fetched from a hub repository and what a fingerprint covers; code and pickles only when asked for."""
 
+DESCRIBED_BY = {"--embedder": ("config.json", "modules.json")}
+"""Option → files of which a directory needs one, where it is not config.json: sentence models may have that in a part of theirs only."""
+
 
 def resolve_model(name: str, *, trust_remote_code: bool = False, allow_pickle: bool = False, option: str = "--model") -> ModelSource:
     """A builtin, a GGUF file, a local directory or a hub id. Raises IclError when it is none of them, FetchError without network."""
@@ -35,7 +38,7 @@ def resolve_model(name: str, *, trust_remote_code: bool = False, allow_pickle: b
         return ModelSource(name, path, directory_fingerprint(path), f"converted from {file.name}", notes=_notes(path))
     directory = Path(name).expanduser()
     if directory.is_dir():
-        if not (directory / "config.json").is_file():
+        if not any((directory / file).is_file() for file in DESCRIBED_BY.get(option, ("config.json",))):
             adapter = (directory / "adapter_config.json").is_file()
             advice = "; it holds an adapter: merge it into its base model first (merge_and_unload in peft)" if adapter else ""
             raise IclError(f"{option} {name} must be a directory with a config.json, but has none{advice}")

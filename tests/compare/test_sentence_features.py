@@ -105,3 +105,10 @@ def test_mistakes(spec: ComparisonSpec, asked: list[str], tmp_path: Path, monkey
     with pytest.raises(IclError, match=r"pip install 'icl-lab\[sentences\]'"):
         run_comparison(spec, out=tmp_path)
     assert not list(tmp_path.glob("compare-*"))
+
+
+def test_a_directory_of_parts_is_a_sentence_model_but_no_language_model(tmp_path: Path) -> None:
+    (tmp_path / "modules.json").write_text("[]", encoding="utf-8")
+    assert resolve_model(str(tmp_path), option="--embedder").path == tmp_path
+    with pytest.raises(IclError, match=r"--model .* must be a directory with a config\.json"):
+        resolve_model(str(tmp_path))
