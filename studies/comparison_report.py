@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from comparisons import CALIBRATED, Line, Pair, against_in_context, line_json
+from comparisons import CALIBRATED, ON_SENTENCES, Line, Pair, against_in_context, line_json
 from drawing import svg
 
 from compare.report.looks import KINDS, ORDER
@@ -15,7 +15,8 @@ from icl.runs import write_json
 from tasks import IclError
 
 BEGIN, END = "<!-- tables -->", "<!-- end of tables -->"
-SHOWN = (*ORDER[: ORDER.index("in-context") + 1], CALIBRATED, *ORDER[ORDER.index("in-context") + 1 :])
+_PROMPTS = ORDER.index("in-context") + 1
+SHOWN = (*ORDER[:_PROMPTS], CALIBRATED, *(name + on for name in ORDER[_PROMPTS:] for on in ("", ON_SENTENCES)))
 """Learners in the order of a table."""
 TOLD = 0.05
 """Adjusted p below which a difference is bold."""
@@ -81,7 +82,7 @@ def table(task: str, lines: Sequence[Line], pairs: Pairs) -> str:
 
 def kind(learner: str) -> str:
     """As reports of comparisons group learners."""
-    return next((kind for kind, names in KINDS.items() if learner in names), "prompt")
+    return next((kind for kind, names in KINDS.items() if learner.removesuffix(ON_SENTENCES) in names), "prompt")
 
 
 def chart(lines: Sequence[Line], tasks: Sequence[str]) -> str:

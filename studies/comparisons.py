@@ -24,6 +24,8 @@ from tasks.errors import unknown_name
 
 CALIBRATED = "in-context, calibrated"
 FEATURES = ("linear-probe", "protonet", "matching-net", "maml", "fomaml", "reptile", "anil", "meta-sgd")
+ON_SENTENCES = " on sentences"
+"""After the name of a learner whose features are those of a sentence model."""
 
 
 @dataclass(frozen=True)
@@ -33,10 +35,13 @@ class Group:
     learners: tuple[str, ...]
     calibration: str = "none"
     """Of in-context learning."""
+    on_sentences: bool = False
+    """Whether features are those of `--embedder`."""
 
 
 GROUPS = {
     "features": Group(FEATURES),
+    "sentences": Group(("linear-probe", "protonet", "matching-net"), on_sentences=True),
     "prompts": Group(("zero-shot", "in-context")),
     "calibrated": Group(("in-context",), "contextual"),
     **{name: Group((name,)) for name in ("metaicl", "lora", "ia3", "prompt-tuning", "fine-tune", "adapt-then-prompt")},
@@ -105,7 +110,10 @@ def plan(text: str) -> dict[str, Share]:
 
 
 def run_plan(spec: ComparisonSpec, shares: Mapping[str, Share], out: Path, data_dir: Path | None) -> list[Line]:
-    """Every group of the plan on the spec's task, whose learners and episodes are the group's. Raises IclError as `compare` does."""
+    """Every group of the plan on the spec's task, whose learners and episodes are the group's; the spec's embedder serves the groups on
+    sentences alone. Raises IclError as `compare` does."""
+    if not spec.embedder and (lost := [name for name in shares if GROUPS[name].on_sentences]):
+        raise IclError(f"group {lost[0]} needs a sentence model; add --embedder, or leave the group out of --episodes")
     runs = []
     for name, share in shares.items():
         group = GROUPS[name]
@@ -120,6 +128,7 @@ def run_plan(spec: ComparisonSpec, shares: Mapping[str, Share], out: Path, data_
             episodes=share.episodes,
             k_shot=share.k_shot or spec.k_shot,
             calibration=group.calibration,
+            embedder=spec.embedder if group.on_sentences else "",
         )
         runs.append(compare(its, out=out, data_dir=data_dir))
     check_same_beginnings([run.dir / "episodes.jsonl" for run in runs])
@@ -144,10 +153,11 @@ def lines_of(run: ComparisonRun) -> list[Line]:
     summary, cost, environment, spec = (run.read(name) for name in ("summary", "cost", "environment", "spec"))
     costs = {(row["learner"], row["k_shot"]): row for row in cost["rows"]}
     calibrated = spec["spec"]["calibration"] != "none"
+    on = ON_SENTENCES if spec["spec"].get("embedder") else ""
     return [
         Line(
             task=row["task"],
-            learner=CALIBRATED if calibrated and row["learner"] == REFERENCE else row["learner"],
+            learner=CALIBRATED if calibrated and row["learner"] == REFERENCE else row["learner"] + on,
             k_shot=row["k_shot"],
             accuracies=tuple(row["accuracy"]["per_episode"]),
             seconds=costs[row["learner"], row["k_shot"]]["seconds"],
@@ -187,6 +197,7 @@ def options(description: str, name: str, **defaults: str) -> argparse.ArgumentPa
     parser.add_argument("--queries", type=int, default=int(defaults["queries"]), help="per episode")
     parser.add_argument("--meta-steps", type=int, default=100, help="outer steps of meta-learners")
     parser.add_argument("--model", default=ComparisonSpec.model)
+    parser.add_argument("--embedder", default="", help="a sentence model, for the group 'sentences'")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--data-dir", type=Path, help="a mirror of the hub data")
     parser.add_argument("--out", type=Path, default=Path("runs"), help="where comparisons are kept")
@@ -201,6 +212,7 @@ def spec_of(given: argparse.Namespace, task: str, n_way: int | None = None) -> C
         k_shot=tuple(int(k) for k in given.k_shot.split(",")),
         queries=given.queries,
         model=given.model,
+        embedder=given.embedder,
         seed=given.seed,
         meta_steps=given.meta_steps,
         n_way=n_way,

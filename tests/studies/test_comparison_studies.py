@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -191,3 +192,24 @@ def test_word_relations(
     assert "count as a guess: 12 of 12" in (docs / "word-relations.md").read_text(encoding="utf-8")
     with pytest.raises(SystemExit, match="no relation 'treble' under function_vectors; there are double, shout"):
         module.main(["--relations", "treble", *sizes, "--data-dir", str(relations), "--out", str(out)])
+
+
+def test_learners_on_sentences_are_lines_of_their_own(
+    study: Callable[[str], Any], tmp_path: Path, tiny_model_dir: Path, monkeypatch: pytest.MonkeyPatch, review: Task, asked: list[str]
+) -> None:
+    import compare.prepare
+
+    monkeypatch.setattr(compare.prepare, "load_task", lambda name, data_dir=None: review)
+    comparisons, report = study("comparisons"), study("comparison_report")
+    spec = compare.ComparisonSpec("films", k_shot=(2,), queries=6, model=str(tiny_model_dir), dtype="float32", device="cpu")
+    shares = comparisons.plan("features=2,sentences=3")
+    with pytest.raises(IclError, match="group sentences needs a sentence model"):
+        comparisons.run_plan(spec, shares, tmp_path / "runs", None)
+    monkeypatch.setitem(comparisons.GROUPS, "features", comparisons.Group(("protonet",)))
+    lines = comparisons.run_plan(replace(spec, embedder=str(tiny_model_dir)), shares, tmp_path / "runs", None)
+    assert [line.learner for line in report.in_order(lines)] == [
+        "linear-probe on sentences", "protonet", "protonet on sentences", "matching-net on sentences"
+    ]  # fmt: skip
+    assert [len(line.accuracies) for line in report.in_order(lines)] == [3, 2, 3, 3]
+    assert report.kind("protonet on sentences") == report.kind("protonet")
+    assert asked
