@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
+from compare.report.rows import Row, written
 from compare.settingsfile import SETTINGS
 from compare.statistics import REFERENCE
 from compare.types import ComparisonSpec
-from icl.report.facts import Pairs, number, p_value, percent, scaled, signed, span
-from icl.report.facts import seconds as duration
+from icl.report.facts import Pairs, percent
 
 LEVEL = 0.05
 """Adjusted p below which two learners are told apart."""
@@ -19,71 +19,27 @@ LEVEL = 0.05
 Json = Mapping[str, Any]
 
 
-@dataclass(frozen=True)
-class Row:
-    """A learner at one K, as the tables print it; an empty text where there is nothing to say."""
+@dataclass(frozen=True, kw_only=True)
+class TextRow(Row):
+    """A learner at one K, as the tables print it."""
 
-    learner: str
-    k_shot: int
     episodes: int
     """How many it played; fewer than there are where the budget was used up."""
     transductive: bool
-    accuracy: str
-    interval: str
-    worst: str
-    difference: str
-    difference_interval: str
-    p_adjusted: str
-    adapt: tuple[str, str]
-    """Seconds, FLOPs."""
-    per_query: tuple[str, str]
-    meta_train: tuple[str, str]
-    trainable: str
-    stored: str
-    failed: int
 
 
-def table_rows(summary: Json, cost: Json) -> list[Row]:
+def table_rows(summary: Json, cost: Json) -> list[TextRow]:
     """In the order of the run: K by K, learner by learner."""
     costs = {(row["learner"], row["k_shot"]): row for row in cost["rows"]}
     return [_row(row, costs[row["learner"], row["k_shot"]]) for row in summary["rows"]]
 
 
-def _row(row: Json, cost: Json) -> Row:
-    accuracy, difference = row["accuracy"], row["difference_to_in_context"]
-
-    def pair(part: str) -> tuple[str, str]:
-        flops = cost["flops"][part]
-        return (short_seconds(cost["seconds"][part]), scaled(flops, "FLOP")) if flops or cost["seconds"][part] >= 1e-3 else ("0", "0")
-
-    return Row(
-        learner=row["learner"],
-        k_shot=row["k_shot"],
-        episodes=row.get("episodes") or len(accuracy["per_episode"]),  # runs from before do not say
+def _row(row: Json, cost: Json) -> TextRow:
+    return TextRow(
+        **written(row, row["difference_to_in_context"], cost),
+        episodes=row.get("episodes") or len(row["accuracy"]["per_episode"]),  # runs from before do not say
         transductive=row["transductive"],
-        accuracy=number(accuracy["mean"]),
-        interval=span(accuracy["ci95"]),
-        worst=number(accuracy["worst"]),
-        difference=signed(difference["mean"]) if difference else "",
-        difference_interval=span(difference["ci95"], signed) if difference else "",
-        p_adjusted=p_value(difference["p_adjusted"]) if difference else "",
-        adapt=pair("adapt"),
-        per_query=pair("per_query"),
-        meta_train=pair("meta_train"),
-        trainable=f"{row['trainable_parameters']:,}",
-        stored=size(row["bytes_per_task"]),
-        failed=row["failed_episodes"],
     )
-
-
-def short_seconds(value: float) -> str:
-    """1.2 ms, 0.42 s, 3 min 20 s."""
-    return f"{1000 * value:.2g} ms" if value < 0.1 else duration(value)
-
-
-def size(value: int) -> str:
-    """812 B, 4.6 kB."""
-    return f"{value:,} B" if value < 10_000 else f"{value / 1000:,.0f} kB"
 
 
 def lead(summary: Json) -> list[str]:

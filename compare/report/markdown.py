@@ -70,7 +70,7 @@ def _overlap(at: str) -> str:
     return f"Overlap of classes, {at}" if at else "Overlap of classes"
 
 
-def _row(row: facts.Row) -> tuple[str, ...]:
+def _row(row: facts.TextRow) -> tuple[str, ...]:
     return (
         row.learner, str(row.k_shot), str(row.episodes), row.accuracy, row.interval, row.worst,
         row.difference, row.difference_interval, row.p_adjusted,

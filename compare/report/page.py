@@ -36,7 +36,7 @@ class Page:
     lead: list[str]
     may_conclude: str
     may_not_conclude: str
-    rows: list[facts.Row]
+    rows: list[facts.TextRow]
     keys: dict[str, list[looks.Key]]
     """The legend of all charts: kind → learners."""
     accuracy: list[Figure]

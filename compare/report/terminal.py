@@ -36,7 +36,7 @@ def print_comparison(run: ComparisonRun) -> None:
     console.print(f"report   {run.dir / 'report.html'}", highlight=False, markup=False, soft_wrap=True)
 
 
-def accuracy_table(rows: list[facts.Row]) -> Table:
+def accuracy_table(rows: list[facts.TextRow]) -> Table:
     """Accuracy and paired difference with their 95 % intervals: one line per learner and K."""
     failing, uneven = any(row.failed for row in rows), len({row.episodes for row in rows}) > 1
     table = _table("K", *(["episodes"] if uneven else []), "accuracy", "to in-context", "p", *(["failed"] if failing else []))
@@ -52,7 +52,7 @@ def _with(mean: str, interval: str) -> str:
     return f"{mean} [dim]\\[{interval.replace(' to ', ', ')}][/dim]" if interval else mean
 
 
-def cost_table(rows: list[facts.Row]) -> Table:
+def cost_table(rows: list[facts.TextRow]) -> Table:
     """Seconds, and below them FLOPs: one entry per learner and K."""
     table = _table("K", "adapt", "per query", "meta-training", "trainable", "stored")
     for row in rows:
@@ -76,11 +76,11 @@ def _plain(head: tuple[str, ...], rows: tuple[tuple[str, ...], ...]) -> Table:
     return table
 
 
-def _name(row: facts.Row) -> str:
+def _name(row: facts.TextRow) -> str:
     return row.learner + ("*" if row.transductive else "")
 
 
-def footnotes(summary: facts.Json, rows: list[facts.Row]) -> list[str]:
+def footnotes(summary: facts.Json, rows: list[facts.TextRow]) -> list[str]:
     """What the numbers estimate, and what must be known to read them."""
     lines = [
         "mean over episodes with its 95 % interval (Student's t); the difference is paired, p after Holm over all contrasts",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from compare.report.facts import Json, learnt_from, short_seconds
+from compare.report.facts import Json, learnt_from
+from compare.report.rows import short_seconds
 from icl.report.facts import Pairs, number, scaled
 from icl.report.figures import Table
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from compare.images.spec import META_DATASET, ImageSpec
-from compare.report.facts import short_seconds, size
-from icl.report.facts import Pairs, number, p_value, percent, scaled, signed, span
+from compare.report.rows import Row, written
+from icl.report.facts import Pairs, percent
 
 Json = Mapping[str, Any]
 ALWAYS = ("learners", "n_way", "k_shot", "meta_steps", "norm", "seed")
@@ -23,31 +23,16 @@ TOLD = 0.05
 """Adjusted p below which two learners are told apart."""
 
 
-@dataclass(frozen=True)
-class Row:
-    """A learner at one K on one source; an empty text where there is nothing to say."""
+@dataclass(frozen=True, kw_only=True)
+class ImageRow(Row):
+    """A learner at one K on one source."""
 
-    learner: str
-    k_shot: int
     source: str
-    accuracy: str
-    interval: str
-    worst: str
-    difference: str
-    difference_interval: str
-    p_adjusted: str
     rank: str
-    failed: int
-    adapt: tuple[str, str]
-    """Seconds, FLOPs."""
-    per_query: tuple[str, str]
-    meta_train: tuple[str, str]
-    trainable: str
-    stored: str
     settings: str
 
 
-def table_rows(summary: Json, cost: Json) -> list[Row]:
+def table_rows(summary: Json, cost: Json) -> list[ImageRow]:
     """In the order of the run."""
     costs = {_cell(row): row for row in cost["rows"]}
     places = {of["k_shot"]: of["by_source"] for of in summary["ranks"]}
@@ -58,29 +43,11 @@ def _cell(row: Json) -> tuple[str, int, str]:
     return row["learner"], row["k_shot"], row["source"]
 
 
-def _row(row: Json, cost: Json, rank: float) -> Row:
-    accuracy, difference = row["accuracy"], row["difference"]
-
-    def pair(part: str) -> tuple[str, str]:
-        return short_seconds(cost["seconds"][part]), scaled(cost["flops"][part], "FLOP")
-
-    return Row(
-        learner=row["learner"],
-        k_shot=row["k_shot"],
+def _row(row: Json, cost: Json, rank: float) -> ImageRow:
+    return ImageRow(
+        **written(row, row["difference"], cost),
         source=row["source"],
-        accuracy=number(accuracy["mean"]),
-        interval=span(accuracy["ci95"]),
-        worst=number(accuracy["worst"]),
-        difference=signed(difference["mean"]) if difference else "",
-        difference_interval=span(difference["ci95"], signed) if difference else "",
-        p_adjusted=p_value(difference["p_adjusted"]) if difference else "",
         rank=f"{rank:g}",
-        failed=row["failed_episodes"],
-        adapt=pair("adapt"),
-        per_query=pair("per_query"),
-        meta_train=pair("meta_train"),
-        trainable=f"{row['trainable_parameters']:,}",
-        stored=size(row["bytes_per_task"]),
         settings=", ".join(f"{name} {value:g}" for name, value in row["settings"].items()),
     )
 

@@ -37,7 +37,7 @@ class Page:
     """What one may conclude."""
     limits: list[str]
     """And what not."""
-    rows: list[facts.Row]
+    rows: list[facts.ImageRow]
     accuracy: list[Figure]
     ranks: list[tuple[str, Table]]
     curves: list[Figure]

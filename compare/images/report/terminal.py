@@ -28,7 +28,7 @@ def print_images(run: ImageRun) -> None:
     console.print(f"report   {run.dir / 'report.html'}", highlight=False, markup=False, soft_wrap=True)
 
 
-def accuracy_table(rows: list[facts.Row], reference: str, several: bool) -> Table:
+def accuracy_table(rows: list[facts.ImageRow], reference: str, several: bool) -> Table:
     """One line per learner, K and source."""
     failing = any(row.failed for row in rows)
     places = ["tested on"] if several else []
@@ -41,7 +41,7 @@ def accuracy_table(rows: list[facts.Row], reference: str, several: bool) -> Tabl
     return table
 
 
-def cost_table(rows: list[facts.Row]) -> Table:
+def cost_table(rows: list[facts.ImageRow]) -> Table:
     """Seconds, and below them FLOPs."""
     table = _table("K", "adapt", "per query", "meta-training", "trainable", "stored")
     for row in rows:
