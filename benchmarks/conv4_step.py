@@ -10,8 +10,6 @@ from __future__ import annotations
 import argparse
 import statistics
 import sys
-import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,7 +21,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 if str(REPOSITORY) not in sys.path:  # run as a script, Python looks beside it only
     sys.path.insert(0, str(REPOSITORY))
 
-from benchmarks.meta_step import adapt, clone  # noqa: E402
+from benchmarks.clones import Step, in_turn, outer_step_of  # noqa: E402
 from compare.backbones.conv4 import BLOCKS, conv4  # noqa: E402
 from compare.learners import maml  # noqa: E402
 from compare.meta_gradient import TaskBatch, cross_entropy  # noqa: E402
@@ -33,8 +31,6 @@ from compare.traced import traced  # noqa: E402
 from tasks import keyed_rng  # noqa: E402
 
 SIDE, FILTERS, LR, OUTER_LR = 28, 64, 0.4, 1e-3
-Step = Callable[[], list[torch.Tensor]]
-"""Does one outer step from where the last one stopped; returns the parameters."""
 
 
 def tasks(n: int, ways: int, shots: int, queries: int) -> TaskBatch:
@@ -92,21 +88,7 @@ def ours(steps: int, ways: int, data: TaskBatch, *, trace: bool) -> Step:
 def with_clones(steps: int, ways: int, data: TaskBatch) -> Step:
     """See the module's opening."""
     network = Conv4(start(steps, ways)[1], ways)
-    outer = torch.optim.Adam(network.parameters(), lr=OUTER_LR)
-
-    def run() -> list[torch.Tensor]:
-        outer.zero_grad()
-        total = torch.zeros(())
-        for xs, ys, xq, yq in zip(*data, strict=True):
-            learner = clone(network)
-            for _ in range(steps):
-                adapt(learner, cross_entropy(learner(xs), ys), LR)
-            total = total + cross_entropy(learner(xq), yq) / data.tasks
-        total.backward()
-        outer.step()
-        return [p.detach() for p in network.parameters()]
-
-    return run
+    return outer_step_of(network, data, steps, LR, torch.optim.Adam(network.parameters(), lr=OUTER_LR), cross_entropy)
 
 
 def measure(steps: int, ways: int, data: TaskBatch, rounds: int, repeats: int) -> dict[str, list[float]]:
@@ -124,14 +106,7 @@ def measure(steps: int, ways: int, data: TaskBatch, rounds: int, repeats: int) -
         apart = [float(((a - b).abs() > OUTER_LR / 2).float().mean()) for a, b in pairs]
         if max(apart) > 0.5:
             raise ValueError(f"{name} must take the same outer step as ours, but {max(apart):.0%} of a parameter went the other way")
-    seconds: dict[str, list[float]] = {name: [] for name in programs}
-    for _ in range(rounds):
-        for name, run in programs.items():
-            since = time.perf_counter()
-            for _ in range(repeats):
-                run()
-            seconds[name].append(1000 * (time.perf_counter() - since) / repeats)
-    return seconds
+    return in_turn(programs, rounds, repeats)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -7,30 +7,31 @@ through all programs in turn, so a machine that slows down slows all of them; a 
 from __future__ import annotations
 
 import argparse
-import copy
 import statistics
-import time
-from collections.abc import Callable
+import sys
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from compare.backbones import mlp
-from compare.learners import maml
-from compare.meta_gradient import TaskBatch, squared_error
-from compare.meta_method import Inner
-from compare.outer import Adam, meta_step
-from compare.traced import traced
-from tasks import keyed_rng
-from tasks.functions import sinusoid
+REPOSITORY = Path(__file__).resolve().parent.parent
+if str(REPOSITORY) not in sys.path:  # run as a script, Python looks beside it only
+    sys.path.insert(0, str(REPOSITORY))
+
+from benchmarks.clones import Step, in_turn, outer_step_of  # noqa: E402
+from compare.backbones import mlp  # noqa: E402
+from compare.learners import maml  # noqa: E402
+from compare.meta_gradient import TaskBatch, squared_error  # noqa: E402
+from compare.meta_method import Inner  # noqa: E402
+from compare.outer import Adam, meta_step  # noqa: E402
+from compare.traced import traced  # noqa: E402
+from tasks import keyed_rng  # noqa: E402
+from tasks.functions import sinusoid  # noqa: E402
 
 TASKS, SHOTS, HIDDEN, LR, OUTER_LR = 25, 10, 40, 0.01, 1e-3
 ORDER = ("body.0.weight", "body.0.bias", "body.1.weight", "body.1.bias", "head.weight", "head.bias")
-
-Step = Callable[[], list[torch.Tensor]]
-"""Does one outer step from where the last one stopped; returns the parameters."""
 
 
 def tasks() -> TaskBatch:
@@ -94,43 +95,9 @@ def with_higher(steps: int, data: TaskBatch) -> Step:
 
 
 def with_clones(steps: int, data: TaskBatch) -> Step:
-    """The loop that learn2learn's users write: clone the module, adapt the clone in place of its parameters, add up query losses."""
+    """The loop that learn2learn's users write."""
     network = module(start(steps)[1])
-    outer = torch.optim.Adam(network.parameters(), lr=OUTER_LR)
-
-    def run() -> list[torch.Tensor]:
-        outer.zero_grad()
-        total = torch.zeros(())
-        for xs, ys, xq, yq in zip(*data, strict=True):
-            learner = clone(network)
-            for _ in range(steps):
-                adapt(learner, squared_error(learner(xs), ys), LR)
-            total = total + squared_error(learner(xq), yq) / TASKS
-        total.backward()
-        outer.step()
-        return [p.detach() for p in network.parameters()]
-
-    return run
-
-
-def clone(network: torch.nn.Module) -> torch.nn.Module:
-    """A copy of the module tree whose parameters are clones, still attached to the graph of the originals."""
-    shared: dict[int, Any] = {id(p): p for p in network.parameters()}
-    copied: torch.nn.Module = copy.deepcopy(network, shared)  # modules are new, the parameters in them are the originals
-    for part in copied.modules():
-        for name, value in list(part._parameters.items()):
-            if value is not None:
-                del part._parameters[name]
-                setattr(part, name, value.clone())
-    return copied
-
-
-def adapt(learner: torch.nn.Module, loss: torch.Tensor, lr: float) -> None:
-    """One step of gradient descent, written into the clone, kept differentiable."""
-    places = [(part, name) for part in learner.modules() for name in ("weight", "bias") if hasattr(part, name)]
-    gradient = torch.autograd.grad(loss, [getattr(part, name) for part, name in places], create_graph=True)
-    for (part, name), g in zip(places, gradient, strict=True):
-        setattr(part, name, getattr(part, name) - lr * g)
+    return outer_step_of(network, data, steps, LR, torch.optim.Adam(network.parameters(), lr=OUTER_LR), squared_error)
 
 
 def measure(steps: int, rounds: int, repeats: int) -> dict[str, list[float]]:
@@ -147,14 +114,7 @@ def measure(steps: int, rounds: int, repeats: int) -> dict[str, list[float]]:
         difference = max(float((a - b).abs().max()) for a, b in zip(params, first["ours"], strict=True))
         if difference > 2e-5:  # Adam's first step is lr · sign(g): 1e-3 where a gradient's sign differed
             raise ValueError(f"{name} must take the same outer step as ours, but a parameter differs by {difference:.2g}")
-    seconds: dict[str, list[float]] = {name: [] for name in programs}
-    for _ in range(rounds):
-        for name, run in programs.items():
-            since = time.perf_counter()
-            for _ in range(repeats):
-                run()
-            seconds[name].append(1000 * (time.perf_counter() - since) / repeats)
-    return seconds
+    return in_turn(programs, rounds, repeats)
 
 
 def lines(steps: int, measured: dict[str, list[float]]) -> list[str]:
