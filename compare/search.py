@@ -26,8 +26,8 @@ from compare.play import Played, no_forward_passes, play
 from compare.types import Learner, LearningEpisode
 from tasks import keyed_rng
 
-BUDGET = 5 * 10**12
-"""Half a minute of training the embedded model on two cores, or a minute."""
+BUDGET = 3 * 10**12
+"""A quarter of a minute of training the embedded model on two cores, or half."""
 FORGETFUL = Forgetful()
 
 

@@ -147,7 +147,7 @@ class ComparisonSpec:
     k_shot: tuple[int, ...] = (4,)
     """Support examples per label; the support of a larger K holds that of a smaller one."""
     episodes: int = 10
-    queries: int = 40
+    queries: int = 20
     """Per episode, the same for every learner and K."""
     model: str = DEFAULT_MODEL
     embedder: str = ""

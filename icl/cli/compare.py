@@ -38,7 +38,7 @@ def command(
         int | None, typer.Option("--n-way", help="Classes per episode, of those that are held out. [default: all labels; on images 5]")
     ] = None,
     episodes: Annotated[int, typer.Option(help="Independent draws of support and queries. [default on images: 600]")] = 10,
-    queries: Annotated[int, typer.Option(help="Queries per episode; on images of every class. [default on images: 15]")] = 40,
+    queries: Annotated[int, typer.Option(help="Queries per episode; on images of every class. [default on images: 15]")] = 20,
     model: Annotated[str, typer.Option(help="Builtin, local directory, GGUF file or hub id.")] = "builtin:smollm2-135m",
     embedder: Annotated[
         str,

@@ -126,8 +126,8 @@ def test_specs_that_cannot_be(changes: dict[str, object], said: str) -> None:
 
 def test_settings_of_a_learner_fill_in_what_is_left_out_and_are_its_whole_grid(tmp_path: Path) -> None:
     given = read_settings(written(tmp_path, "lora: {lr: 5e-4, modules: all-linear}\nmaml: {inner_steps: 3}\n"))
-    assert settings_of("lora", given["lora"]) == Lora(8, 5e-4, 10, "all-linear")
-    assert with_settings("lora", LEARNERS["lora"], given).grid == (Lora(8, 5e-4, 10, "all-linear"),)
+    assert settings_of("lora", given["lora"]) == Lora(8, 5e-4, 5, "all-linear")
+    assert with_settings("lora", LEARNERS["lora"], given).grid == (Lora(8, 5e-4, 5, "all-linear"),)
     assert not with_settings("lora", LEARNERS["lora"], given).reads_other_tasks, "there is nothing to choose"
     assert with_settings("ia3", LEARNERS["ia3"], given).grid == LEARNERS["ia3"].grid
     assert read_settings(written(tmp_path, settings_text(given))) == {
