@@ -152,6 +152,12 @@ def command_line(spec: Json, *, probes: bool = True) -> str:
     return shlex.join([*words, *([] if probes else ["--no-probes"])])
 
 
+def models(environment: Json) -> str:
+    """The language model, and who makes the features where it does not."""
+    of = environment.get("embedder")
+    return environment["run"]["model"] + (f", features of {of['name']}" if of else "")
+
+
 def provenance(resolved: Json, environment: Json, spec_sha256: str) -> Pairs:
     """What the run was made with; what is unknown is left out."""
     model, engine = environment["model"], environment["engine"]

@@ -117,7 +117,7 @@ def build_page(directory: Path, name: str) -> Page:
     return Page(
         run=name,
         task=run["task"],
-        model=run["model"],
+        model=facts.models(environment),
         labels=tuple(run["labels"]),
         ways=ways,
         split=run["split"],

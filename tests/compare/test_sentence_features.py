@@ -44,6 +44,7 @@ def test_features_are_the_sentence_models(spec: ComparisonSpec, asked: list[str]
     assert run.read("spec")["embedder_fingerprint"] == fingerprint
     assert run.read("environment")["embedder"] == {"name": spec.embedder, "fingerprint": fingerprint}
     assert "vectors of the sentence model" in (run.dir / "report.md").read_text(encoding="utf-8")
+    assert f"Model: {spec.model}, features of {spec.embedder}." in (run.dir / "report.md").read_text(encoding="utf-8")
     assert f"--embedder {spec.embedder}" in (run.dir / "report.md").read_text(encoding="utf-8")
 
     own = run_comparison(replace(spec, learners=("in-context",), embedder=""), out=tmp_path)
