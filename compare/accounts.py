@@ -10,7 +10,7 @@ from icl.cost import Clock, peak_memory_bytes
 
 Json = dict[str, Any]
 FLOPS = ("language_model_flops", "probing_flops")
-"""Operations, those of measurements apart (compare/probes.py)."""
+"""Operations of the language model, or of the sentence model in its place; those of measurements apart (compare/probes.py)."""
 
 
 class Accounts:

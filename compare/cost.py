@@ -60,7 +60,7 @@ class PrefixCosts:
 
 @dataclass(frozen=True)
 class Meter:
-    """Counts the operations of one language model."""
+    """Counts the operations of one language model, and of what makes the features."""
 
     model: Any
     engine: Engine
@@ -88,15 +88,15 @@ class Meter:
         return self.store.seconds_of(wanted), self.store.flops(wanted)
 
     def support_texts(self, episode: LearningEpisode) -> list[str]:
-        """Query sides of the support."""
+        """What features of the support are made of."""
         return [self.store.text(episode.support.task, query) for query in episode.support.queries]
 
     def query_texts(self, episode: LearningEpisode) -> list[str]:
-        """Query sides of the queries."""
+        """What features of the queries are made of."""
         return [self.store.text(episode.support.task, query) for query in episode.queries]
 
     def meta_texts(self, episodes: Sequence[LearningEpisode]) -> list[str]:
-        """Query sides of all rows of meta-train or meta-validation episodes."""
+        """What features of all rows of meta-train or meta-validation episodes are made of."""
         return [text for episode in episodes for text in (*self.support_texts(episode), *self.query_texts(episode))]
 
     def prefix_costs(self, requests: Sequence[tuple[Sequence[ScoreRequest], Sequence[ScoreRequest]]], window: int) -> PrefixCosts:

@@ -24,7 +24,7 @@ from compare.versions import Version
 from icl.calibration import OF_LABELS, get_calibrator
 from icl.device import default_batch_tokens, resolve_device, resolve_dtype
 from icl.models import ModelSource, resolve_model
-from icl.sentences import check_installed
+from icl.sentences import sentence_source
 from prompts import PromptBuilder, Template, load_template
 from tasks import Episode, Example, IclError, Task
 from tasks.classes import class_task
@@ -175,8 +175,7 @@ def embedder_source(name: str, families: Mapping[str, Family]) -> ModelSource | 
         raise IclError(
             f"--embedder makes features for linear-probe, the metric learners and heads, but here are {', '.join(families)}; leave it out"
         )
-    check_installed()
-    return resolve_model(name, option="--embedder")
+    return sentence_source(name)
 
 
 def check_kind(task: Task, who: str = "icl compare needs") -> None:

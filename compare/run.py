@@ -337,9 +337,10 @@ def _key(name: str, k: int, task: str, episode: LearningEpisode) -> str:
 def _environment(prepared: Prepared, engine: Any) -> dict[str, Any]:
     spec, task, source = prepared.spec, prepared.task, prepared.source
     found = describe(spec.device, spec.dtype)
+    packages = ("scikit-learn", "peft", *(("sentence-transformers",) if prepared.embedder else ()))
     return {
         **found,
-        "packages": {**found["packages"], "scikit-learn": version("scikit-learn"), "peft": version("peft")},
+        "packages": {**found["packages"], **{name: version(name) for name in packages}},
         "engine": {"back_end": "hf", "path": engine.path, "notes": engine.notes},
         **({"embedder": {"name": other.name, "fingerprint": other.fingerprint}} if (other := prepared.embedder) else {}),
         "model": {"name": source.name, "fingerprint": source.fingerprint, "description": source.description, "notes": list(source.notes)},

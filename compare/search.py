@@ -27,7 +27,7 @@ from compare.types import Learner, LearningEpisode
 from tasks import keyed_rng
 
 BUDGET = 3 * 10**12
-"""A quarter of a minute of training the embedded model on two cores, or half."""
+"""About a quarter of a minute of training the embedded model on two cores; on slow ones half a minute."""
 FORGETFUL = Forgetful()
 
 

@@ -22,7 +22,7 @@ DEFAULT_MODEL = "builtin:smollm2-135m"
 ADAPTS = ("head", "lora", "all")
 """A head on frozen features; LoRA factors of the language model; all of its weights."""
 ADDED = {"adapts": "head", "budget": None, "embedder": ""}
-"""Fields that kept specs may lack, and what they meant then. They count in a spec's hash where they say something else."""
+"""Fields that kept specs may lack, and what they meant then. Where they say something else they count in a hash, as other fields do."""
 
 LATER = ("everyone", "embedder_fingerprint")
 """What kept resolved specs may lack: it counts in the hash where it says something."""

@@ -56,6 +56,8 @@ def layer_parameters(model: Any) -> int:
     left_out = {id(module.weight) for module in model.modules() if isinstance(module, torch.nn.Embedding)}
     if (head := model.get_output_embeddings()) is not None:
         left_out.add(id(head.weight))
+    if (pooler := getattr(model, "pooler", None)) is not None:  # of encoders: it reads one position of a text
+        left_out |= {id(p) for p in pooler.parameters()}
     return sum(p.numel() for p in model.parameters() if p.ndim >= 2 and id(p) not in left_out)
 
 

@@ -19,7 +19,7 @@ from icl.models import ModelSource, resolve_model
 from icl.ordering import Order, check_order, make_order
 from icl.selection import Selector, check_selector, make_selector
 from icl.selection.types import Means, check_enough, embedder_of
-from icl.sentences import check_installed
+from icl.sentences import sentence_source
 from icl.shared import Shared
 from icl.spec import ResolvedSpec, RunSpec
 from prompts import PromptBuilder, Template, check_fit, load_template
@@ -148,8 +148,7 @@ def embedder_source(spec: RunSpec) -> ModelSource | None:
         raise IclError(
             f"--embedder is for selectors and orders that compare embeddings, such as knn, but here are {spec.selector} and {spec.order}"
         )
-    check_installed()
-    return resolve_model(spec.embedder, trust_remote_code=spec.trust_remote_code, allow_pickle=spec.allow_pickle, option="--embedder")
+    return sentence_source(spec.embedder, trust_remote_code=spec.trust_remote_code, allow_pickle=spec.allow_pickle)
 
 
 def has_own_contexts(spec: RunSpec) -> bool:

@@ -19,15 +19,21 @@ from numpy.typing import NDArray
 from icl.cost import Clock, forward_flops
 from icl.engine.store import ScoreStore
 from icl.engine.types import Work
-from icl.models import ModelSource
+from icl.models import ModelSource, resolve_model
 from icl.models.load import explained
 from tasks.errors import IclError
 
+PARTS = "modules.json"
+"""In the directory of every model that sentence-transformers saved; config.json may then lie in a part of it."""
 
-def check_installed() -> None:
-    """Raises IclError where sentence-transformers is not installed."""
+
+def sentence_source(name: str, *, trust_remote_code: bool = False, allow_pickle: bool = False) -> ModelSource:
+    """What `--embedder` names. Raises IclError where it is no model, or sentence-transformers is not installed."""
     if importlib.util.find_spec("sentence_transformers") is None:
         raise IclError("--embedder needs the package sentence-transformers: pip install 'icl-lab[sentences]', or leave --embedder out")
+    return resolve_model(
+        name, trust_remote_code=trust_remote_code, allow_pickle=allow_pickle, option="--embedder", described_by=("config.json", PARTS)
+    )
 
 
 class SentenceModel:
@@ -44,10 +50,13 @@ class SentenceModel:
         permissions = self.source.permissions
         how = {"dtype": getattr(torch, self.dtype), **({} if permissions.allow_pickle else {"use_safetensors": True})}
         with explained(f"--embedder {self.source.name} cannot be loaded"):
-            return SentenceTransformer(
+            model = SentenceTransformer(
                 str(self.source.path), device=self.device, local_files_only=True,
                 trust_remote_code=permissions.trust_remote_code, model_kwargs=how,
             )  # fmt: skip
+        if not (self.source.path / PARTS).is_file():  # a plain model, of which the mean is taken: texts stay as they are, without its chat
+            model[0].modality_config.pop("message", None)
+        return model
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """(texts, width), float32. Raises IclError for a vector that is not finite."""
@@ -62,12 +71,13 @@ class SentenceModel:
         return [self._ids(text) for text in texts]
 
     def _ids(self, text: str) -> tuple[int, ...]:
-        read = self._model.preprocess([text])
+        prompt = self._model.prompts.get(self._model.default_prompt_name)  # which encode prepends
+        read = self._model.preprocess([text], prompt=prompt)
         ids, mask = np.asarray(read["input_ids"]).ravel(), read.get("attention_mask")
         return tuple(int(i) for i in (ids if mask is None else ids[np.asarray(mask).ravel() == 1]))
 
     def flops(self, lengths: Sequence[int]) -> int:
-        """Of one forward pass per text of so many tokens, all of which attend to all (icl/cost.py). 0 for a table of word vectors."""
+        """Of one forward pass per text of so many tokens (icl/cost.py), counted as if all attended to all. 0 for a table of vectors."""
         work = Work(tokens_unique=sum(lengths), attended=sum(n * n for n in lengths))
         return 0 if self._model.transformers_model is None else forward_flops(self._model.transformers_model, work)
 
@@ -100,12 +110,13 @@ class SentenceEmbedder:
         return np.stack([np.frombuffer(self._known[key], dtype=np.float32) for key in keys])
 
     def _key(self, text: str) -> bytes:
-        identity = f"sentences\x1f{sentences_version()}\x1f{self.source.fingerprint}\x1f{self.device.partition(':')[0]}\x1f"
+        where = f"{self._model.dtype}\x1f{self.device.partition(':')[0]}"
+        identity = f"sentences\x1f{sentences_version()}\x1f{self.source.fingerprint}\x1f{where}\x1f"
         return hashlib.sha256(identity.encode() + text.encode("utf-8")).digest()
 
 
 def sentences_version() -> str:
-    """Of everything that decides a vector's last digits."""
+    """Of the packages that decide a vector's last digits."""
     from icl.environment import version
 
     return f"{version('sentence-transformers')} {version('torch')} {version('transformers')}"

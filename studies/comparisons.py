@@ -67,6 +67,8 @@ class Line:
     settings: Mapping[str, Any] = field(default_factory=dict)
     failed: int = 0
     """Episodes that failed, and count as chance."""
+    embedder: str = ""
+    """Name of the sentence model's directory or repository, where features are its vectors."""
     device: str = ""
     """The processor's name and how many threads it was given."""
 
@@ -112,6 +114,8 @@ def plan(text: str) -> dict[str, Share]:
 def run_plan(spec: ComparisonSpec, shares: Mapping[str, Share], out: Path, data_dir: Path | None) -> list[Line]:
     """Every group of the plan on the spec's task, whose learners and episodes are the group's; the spec's embedder serves the groups on
     sentences alone. Raises IclError as `compare` does."""
+    if spec.embedder and not any(GROUPS[name].on_sentences for name in shares):
+        raise IclError("--embedder serves the group 'sentences' alone; add it to --episodes, or leave --embedder out")
     if not spec.embedder and (lost := [name for name in shares if GROUPS[name].on_sentences]):
         raise IclError(f"group {lost[0]} needs a sentence model; add --embedder, or leave the group out of --episodes")
     runs = []
@@ -166,6 +170,7 @@ def lines_of(run: ComparisonRun) -> list[Line]:
             search_episodes=row["search_episodes"],
             settings=row["settings"],
             failed=row["failed_episodes"],
+            embedder=Path(spec["spec"].get("embedder", "")).name,
             device=f"{environment['device_name']}, {environment['torch_threads']} thread(s), {environment['dtype']}",
         )
         for row in summary["rows"]

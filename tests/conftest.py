@@ -126,21 +126,26 @@ def _own_score_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """A stand-in for the package sentence-transformers: letter counts as vectors. The texts that were asked of it are noted."""
+    """A stand-in for the package sentence-transformers: letter counts as vectors, the operations of a tiny encoder, a prompt of two bytes.
+    The texts that were asked of it are noted."""
     import importlib.machinery
     import sys
     import types
 
     import numpy as np
+    from transformers import BertConfig, BertModel
 
     noted: list[str] = []
+    config = BertConfig(vocab_size=50, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)
 
     class SentenceTransformer:
-        transformers_model = None
+        def __getitem__(self, part: int) -> Any:
+            return types.SimpleNamespace(modality_config={"text": {}, "message": {}})
 
         def __init__(self, path: str, **options: Any) -> None:
             import torch
 
+            self.transformers_model, self.prompts, self.default_prompt_name = BertModel(config), {"query": "q:"}, "query"
             assert options["local_files_only"]
             assert not options["trust_remote_code"]
             assert options["model_kwargs"] == {"use_safetensors": True, "dtype": torch.float32}
@@ -149,9 +154,10 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             noted.extend(texts)
             return np.array([[text.count(letter) for letter in "abcdefgh"] for text in texts], dtype=np.float64)
 
-        def preprocess(self, texts: list[str]) -> Any:
-            assert len(texts) == 1
-            return {"input_ids": [[0, *texts[0].encode()]], "attention_mask": [[0] + [1] * len(texts[0].encode())]}
+        def preprocess(self, texts: list[str], prompt: str | None = None) -> Any:
+            (text,) = texts
+            ids = [*(prompt or "").encode(), *text.encode()]
+            return {"input_ids": [[0, *ids]], "attention_mask": [[0] + [1] * len(ids)]}
 
     module = types.ModuleType("sentence_transformers")
     module.SentenceTransformer = SentenceTransformer  # type: ignore[attr-defined]

@@ -155,7 +155,7 @@ def command_line(spec: Json, *, probes: bool = True) -> str:
 def models(environment: Json) -> str:
     """The language model, and who makes the features where it does not."""
     of = environment.get("embedder")
-    return environment["run"]["model"] + (f", features of {of['name']}" if of else "")
+    return f"{environment['run']['model']}{', features of ' + of['name'] if of else ''}"
 
 
 def provenance(resolved: Json, environment: Json, spec_sha256: str) -> Pairs:

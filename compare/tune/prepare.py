@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from compare import meta_tasks
@@ -164,13 +164,13 @@ def _draw(task: Task, spec: TuneSpec, n: int, queries: int, split: str, seed: in
 
 def _check_ranks(spaces: Mapping[str, Space], source: ModelSource) -> None:
     """Raises IclError for a learner whose greatest rank the model cannot have."""
-    ranks = {method: of["rank"] for method, of in spaces.items() if "rank" in of}
-    tools = without_weights(source) if ranks else None
-    for method, of in ranks.items():
-        greatest = max(map(int, of.values)) if isinstance(of, Choices) else int(of.high)
-        family = LEARNERS[method]
+    ranked = {method: of for method, of in spaces.items() if "rank" in of}
+    tools = without_weights(source) if ranked else None
+    for method, of in ranked.items():
         assert tools is not None
-        family.build(tools, replace(family.grid[0], rank=greatest))
+        family, rank = LEARNERS[method], of["rank"]
+        greatest = max(map(int, rank.values)) if isinstance(rank, Choices) else int(rank.high)
+        family.build(tools, replace(family.grid[0], **{**start(of, asdict(family.grid[0])), "rank": greatest}))
 
 
 def _check_task(task: Task, learners: list[str]) -> None:

@@ -15,7 +15,7 @@ from tasks.errors import IclError, shorten
 IN_CONTEXT = "in-context"
 """The method that searches prompts; every other one is a learner of `icl compare`."""
 DEFAULT_METHODS = (IN_CONTEXT, "lora")
-PROTOCOL = 1
+PROTOCOL = 2
 """Raise it with every change of sampling, accounting or choosing that changes results under an unchanged spec."""
 
 Value = bool | int | float | str

@@ -17,12 +17,19 @@ from tasks.errors import FetchError, IclError, unknown_name
 FILES = ("*.safetensors", "*.json", "*.model", "*.txt", "*.jinja")
 """What is fetched from a hub repository and what a fingerprint covers; code and pickles only when asked for."""
 
-DESCRIBED_BY = {"--embedder": ("config.json", "modules.json")}
-"""Option → files of which a directory needs one, where it is not config.json: sentence models may have that in a part of theirs only."""
 
+def resolve_model(
+    name: str,
+    *,
+    trust_remote_code: bool = False,
+    allow_pickle: bool = False,
+    option: str = "--model",
+    described_by: tuple[str, ...] = ("config.json",),
+) -> ModelSource:
+    """A builtin, a GGUF file, a local directory or a hub id. Raises IclError when it is none of them, FetchError without network.
 
-def resolve_model(name: str, *, trust_remote_code: bool = False, allow_pickle: bool = False, option: str = "--model") -> ModelSource:
-    """A builtin, a GGUF file, a local directory or a hub id. Raises IclError when it is none of them, FetchError without network."""
+    `described_by`: files of which a directory needs one.
+    """
     permissions = Permissions(trust_remote_code, allow_pickle)
     if name in BUILTINS:
         path = builtin_path(name)
@@ -38,10 +45,10 @@ def resolve_model(name: str, *, trust_remote_code: bool = False, allow_pickle: b
         return ModelSource(name, path, directory_fingerprint(path), f"converted from {file.name}", notes=_notes(path))
     directory = Path(name).expanduser()
     if directory.is_dir():
-        if not any((directory / file).is_file() for file in DESCRIBED_BY.get(option, ("config.json",))):
+        if not any((directory / file).is_file() for file in described_by):
             adapter = (directory / "adapter_config.json").is_file()
             advice = "; it holds an adapter: merge it into its base model first (merge_and_unload in peft)" if adapter else ""
-            raise IclError(f"{option} {name} must be a directory with a config.json, but has none{advice}")
+            raise IclError(f"{option} {name} must be a directory with a {' or a '.join(described_by)}, but has none{advice}")
         if (directory / "adapter_config.json").is_file():
             raise IclError(f"{option} {name} holds an adapter beside the model; merge it first (merge_and_unload in peft), or remove it")
         return ModelSource(

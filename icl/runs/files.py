@@ -26,6 +26,7 @@ def writing(place: Path, instead: str = "choose another --out") -> Iterator[None
 
 
 AGAIN = "make the run again with --fresh"
+"""What to do about a damaged file, where nothing else is said."""
 
 
 def damaged(path: Path, reason: str, instead: str = AGAIN) -> IclError:
@@ -34,8 +35,8 @@ def damaged(path: Path, reason: str, instead: str = AGAIN) -> IclError:
 
 
 def read_json(path: Path, *needed: str, instead: str = AGAIN) -> dict[str, Any]:
-    """A JSON object from a file of a run, which has the keys `needed`. Raises IclError when the file is missing or broken, and says what to
-    do `instead`."""
+    """A JSON object from a file of a run, which has the keys `needed`. Raises IclError when it is missing or damaged; `instead`: what to do
+    about damage."""
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:

@@ -19,7 +19,7 @@ from icl.cost import forward_flops, layer_parameters
 from icl.engine.hf import HFEngine
 from icl.engine.types import Work
 from icl.models import resolve_model
-from icl.sentences import SentenceModel
+from icl.sentences import SentenceModel, sentence_source
 from tasks import IclError
 
 
@@ -58,10 +58,23 @@ def test_what_is_kept_is_found_again_and_charged_the_same(spec: ComparisonSpec, 
     second = run_comparison(spec, out=tmp_path / "two")
     assert len(asked) == texts > 0
     assert (second.dir / "summary.json").read_bytes() == (first.dir / "summary.json").read_bytes()
-    for before, now in zip(first.read("cost")["rows"], second.read("cost")["rows"], strict=True):
+    paid, found = first.read("cost"), second.read("cost")
+    for before, now in zip(paid["rows"], found["rows"], strict=True):
         assert now["flops"] == before["flops"]
+    assert paid["language_model_flops"] - found["language_model_flops"] == found["reused"]["flops"] > 0
     run_comparison(spec, out=tmp_path / "one", fresh=True)
     assert len(asked) == 2 * texts
+
+
+def test_whoever_reads_a_text_is_charged_the_sentence_models_pass(spec: ComparisonSpec, asked: list[str], tmp_path: Path) -> None:
+    run = run_comparison(replace(spec, learners=("protonet",)), out=tmp_path, probes=False)
+    model = SentenceModel(resolve_model(spec.model), "cpu")
+    lengths = {text: len(ids) for text, ids in zip(asked, model.tokens(asked), strict=True)}
+    assert run.read("cost")["language_model_flops"] == model.flops(list(lengths.values())), "each text once, whoever reads it"
+    (row,) = run.read("cost")["rows"]
+    assert row["flops"]["adapt"] >= 4 * model.flops([min(lengths.values())]), "of two examples of each label"
+    assert row["flops"]["per_query"] >= model.flops([min(lengths.values())])
+    assert "sentence-transformers" in run.read("environment")["packages"]
 
 
 def test_a_comparison_without_it_has_the_hash_that_it_had(spec: ComparisonSpec, asked: list[str], tmp_path: Path) -> None:
@@ -79,22 +92,28 @@ def test_operations_of_an_encoder_are_those_that_torch_counts(tiny_model_dir: Pa
     config = BertConfig(
         vocab_size=50, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=48, attn_implementation="eager"
     )
-    encoder = BertModel(config, add_pooling_layer=False).eval()
+    encoder = BertModel(config).eval()
+    pooler = 2 * 32 * 32  # reads one position of a text, and is left out
     assert layer_parameters(encoder) == 2 * (4 * 32 * 32 + 2 * 32 * 48)
     model = SentenceModel(resolve_model(str(tiny_model_dir)), "cpu")
     model.__dict__["_model"] = SimpleNamespace(transformers_model=encoder)
     with torch.no_grad(), FlopCounterMode(display=False) as counted:
         encoder(torch.arange(7)[None], attention_mask=torch.ones(1, 7, dtype=torch.long))
-    assert model.flops([7]) == counted.get_total_flops()
+    assert model.flops([7]) == counted.get_total_flops() - pooler
     assert model.flops([7, 3]) == model.flops([7]) + model.flops([3])
     assert forward_flops(encoder, Work(tokens_unique=7, attended=49)) == model.flops([7])
 
 
 def test_tokens_are_those_that_are_read(asked: list[str], tiny_model_dir: Path) -> None:
     model = SentenceModel(resolve_model(str(tiny_model_dir)), "cpu")
-    assert model.tokens(["ab", "c"]) == [(97, 98), (99,)]
-    assert model.flops([2, 1]) == 0, "a table of word vectors multiplies nothing"
+    assert model.tokens(["ab", "c"]) == [(113, 58, 97, 98), (113, 58, 99)], "with the prompt that the model puts before every text"
     np.testing.assert_array_equal(model.encode(["abba"])[0, :2], [2, 2])
+
+
+def test_a_table_of_word_vectors_multiplies_nothing(tiny_model_dir: Path) -> None:
+    model = SentenceModel(resolve_model(str(tiny_model_dir)), "cpu")
+    model.__dict__["_model"] = SimpleNamespace(transformers_model=None)
+    assert model.flops([2, 1]) == 0
 
 
 def test_mistakes(spec: ComparisonSpec, asked: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,8 +127,8 @@ def test_mistakes(spec: ComparisonSpec, asked: list[str], tmp_path: Path, monkey
     assert not list(tmp_path.glob("compare-*"))
 
 
-def test_a_directory_of_parts_is_a_sentence_model_but_no_language_model(tmp_path: Path) -> None:
+def test_a_directory_of_parts_is_a_sentence_model_but_no_language_model(tmp_path: Path, asked: list[str]) -> None:
     (tmp_path / "modules.json").write_text("[]", encoding="utf-8")
-    assert resolve_model(str(tmp_path), option="--embedder").path == tmp_path
+    assert sentence_source(str(tmp_path)).path == tmp_path
     with pytest.raises(IclError, match=r"--model .* must be a directory with a config\.json"):
         resolve_model(str(tmp_path))

@@ -205,11 +205,14 @@ def test_learners_on_sentences_are_lines_of_their_own(
     shares = comparisons.plan("features=2,sentences=3")
     with pytest.raises(IclError, match="group sentences needs a sentence model"):
         comparisons.run_plan(spec, shares, tmp_path / "runs", None)
+    with pytest.raises(IclError, match="--embedder serves the group 'sentences' alone"):
+        comparisons.run_plan(replace(spec, embedder=str(tiny_model_dir)), comparisons.plan("prompts=2"), tmp_path / "runs", None)
     monkeypatch.setitem(comparisons.GROUPS, "features", comparisons.Group(("protonet",)))
     lines = comparisons.run_plan(replace(spec, embedder=str(tiny_model_dir)), shares, tmp_path / "runs", None)
     assert [line.learner for line in report.in_order(lines)] == [
         "linear-probe on sentences", "protonet", "protonet on sentences", "matching-net on sentences"
     ]  # fmt: skip
     assert [len(line.accuracies) for line in report.in_order(lines)] == [3, 2, 3, 3]
+    assert {line.embedder for line in lines} == {"", tiny_model_dir.name}
     assert report.kind("protonet on sentences") == report.kind("protonet")
     assert asked
