@@ -20,7 +20,7 @@ from icl.cost import Clock, forward_flops
 from icl.engine.store import ScoreStore
 from icl.engine.types import Work
 from icl.models import ModelSource, resolve_model
-from icl.models.load import explained
+from icl.models.load import explained, quiet_transformers
 from tasks.errors import IclError
 
 PARTS = "modules.json"
@@ -47,6 +47,7 @@ class SentenceModel:
         import torch
         from sentence_transformers import SentenceTransformer
 
+        quiet_transformers()
         permissions = self.source.permissions
         how = {"dtype": getattr(torch, self.dtype), **({} if permissions.allow_pickle else {"use_safetensors": True})}
         with explained(f"--embedder {self.source.name} cannot be loaded"):

@@ -16,8 +16,8 @@ def print_comparison(run: ComparisonRun) -> None:
     summary, cost, environment = run.read("summary"), run.read("cost"), run.read("environment")
     of = environment["run"]
     console.print(
-        f"[bold]{escape(of['task'])}[/bold] · {escape(facts.models(environment))} · {of['n_episodes']} episodes x {of['n_queries']} queries "
-        f"of the split '{escape(of['split'])}' · {environment['dtype']} on {environment['device']}",
+        f"[bold]{escape(of['task'])}[/bold] · {escape(facts.models(environment))} · {of['n_episodes']} episodes x {of['n_queries']} "
+        f"queries of the split '{escape(of['split'])}' · {environment['dtype']} on {environment['device']}",
         highlight=False,
         soft_wrap=True,
     )
