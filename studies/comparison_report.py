@@ -96,7 +96,7 @@ def chart(lines: Sequence[Line], tasks: Sequence[str]) -> str:
         place = {"task": line.task, "K": f"K = {line.k_shot}", "learner": line.learner, "kind": kind(line.learner)}
         rows.append({**place, "accuracy": centre, **ends})
     base = alt.Chart(alt.Data(values=rows)).encode(
-        y=alt.Y("learner:N", sort=list(SHOWN), title=None),
+        y=alt.Y("learner:N", sort=list(SHOWN), title=None, axis=alt.Axis(minExtent=160)),
         color=alt.Color("kind:N", sort=list(KINDS), title=None, legend=alt.Legend(orient="bottom")),
     )
     scale = alt.Scale(zero=False)
@@ -104,7 +104,7 @@ def chart(lines: Sequence[Line], tasks: Sequence[str]) -> str:
     bars = base.mark_rule(strokeWidth=1.5).encode(x=alt.X("low:Q", scale=scale, title=""), x2="high:Q")
     ks = [f"K = {k}" for k in sorted({line.k_shot for line in lines})]
     facets = (bars + points).properties(width=230, height=190).facet(
-        column=alt.Column("task:N", sort=list(tasks), title=None), row=alt.Row("K:N", sort=ks, title=None)
+        column=alt.Column("task:N", sort=list(tasks), title=None), row=alt.Row("K:N", sort=ks, title=None, header=alt.Header(labelAngle=0, labelOrient="top", labelAnchor="start"))
     )  # fmt: skip
     return svg(facets)
 
