@@ -103,8 +103,9 @@ def chart(lines: Sequence[Line], tasks: Sequence[str]) -> str:
     points = base.mark_point(filled=True, size=50).encode(x=alt.X("accuracy:Q", scale=scale, title="accuracy, 95 % interval over episodes"))
     bars = base.mark_rule(strokeWidth=1.5).encode(x=alt.X("low:Q", scale=scale, title=""), x2="high:Q")
     ks = [f"K = {k}" for k in sorted({line.k_shot for line in lines})]
+    above = alt.Header(labelAngle=0, labelOrient="top", labelAnchor="start")  # beside the names of learners there is no room
     facets = (bars + points).properties(width=230, height=190).facet(
-        column=alt.Column("task:N", sort=list(tasks), title=None), row=alt.Row("K:N", sort=ks, title=None, header=alt.Header(labelAngle=0, labelOrient="top", labelAnchor="start"))
+        column=alt.Column("task:N", sort=list(tasks), title=None), row=alt.Row("K:N", sort=ks, title=None, header=above)
     )  # fmt: skip
     return svg(facets)
 
